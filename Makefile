@@ -1,0 +1,53 @@
+# On a fresh machine with Python and make, `make demo` and `make test` need nothing before them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo demo-wsgi test test-all check fix conformance coverage lock clean
+
+$(READY): requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(READY)
+
+demo: $(READY)  ## the demo site under uvicorn, until Ctrl-C
+	$(BIN)/python -m examples.demo asgi
+
+demo-wsgi: $(READY)  ## the reverse under gunicorn, until Ctrl-C
+	$(BIN)/python -m examples.demo wsgi
+
+test: $(READY)  ## every test
+	$(BIN)/python -X dev -m pytest
+
+test-all: $(READY)  ## the tests on each CPython that the machine has
+	$(BIN)/python -m nox
+
+coverage: $(READY)  ## the tests with branch coverage
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage report
+
+conformance: $(READY)  ## write docs/reference/conformance.md from the tests
+	$(BIN)/python -m tools.conformance write
+
+check: $(READY)  ## format, lint, types, import direction, conformance
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m tools.layering
+	$(BIN)/python -m tools.conformance check
+
+fix: $(READY)  ## format, and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(READY)  ## pin the development requirements anew
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --universal \
+		--python-version 3.11 --group dev --output-file requirements/dev.txt pyproject.toml
+
+clean:
+	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov

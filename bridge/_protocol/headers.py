@@ -1,0 +1,301 @@
+"""Header fields: names, values, and the rules that hold in both directions.
+
+A field is *raw* (lower-case name and value as bytes, ASGI) or *native* (`Name`, `str` value, WSGI).
+Names repeat from request to request, so their translations are kept; a bound keeps a client that
+invents names from filling memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from bridge._protocol.limits import Limits
+from bridge.errors import AppProtocolError, PeerProtocolError
+from bridge.types import Environ, RawHeaders
+
+__all__ = [
+    "add_request_headers",
+    "content_length",
+    "headers_from_environ",
+    "is_token",
+    "native_from_raw_field",
+    "raw_from_native_field",
+    "raw_headers",
+]
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")  # RFC 9110 section 5.6.2
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.5: only HTAB may stand in a value
+_DIGITS = re.compile(r"[0-9]{1,19}\Z")  # RFC 9110 section 8.6, and no more than a 64-bit number holds
+_BAD_HOST = re.compile(r"[/?#@\\ \t]")
+_KEPT_NAMES: Final = 2_048
+_KEPT_LENGTH: Final = 64  # bytes; a longer name is translated anew each time
+
+# A second field of these names is refused: joined by a comma they would mean something else (H-20).
+_SINGLETONS: Final = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_HOST", "HTTP_AUTHORIZATION"})
+
+_environ_keys: dict[bytes, str | None] = {}
+_raw_names: dict[str, bytes] = {}
+_native_names: dict[bytes, str] = {}
+_field_names: dict[str, bytes | None] = {}
+
+
+def is_token(name: str) -> bool:
+    """Tell whether a name is an RFC 9110 token: what methods and field names are made of."""
+    return _TOKEN.match(name) is not None
+
+
+def content_length(value: str) -> int | None:
+    """Read a Content-Length: ASCII digits only, never a bare `int()` (H-09, SEC-09)."""
+    return int(value) if _DIGITS.match(value) else None
+
+
+# ---------------------------------------------------------------- request, ASGI to WSGI
+
+
+def add_request_headers(
+    environ: Environ,
+    headers: Iterable[Iterable[bytes]],
+    limits: Limits,
+    *,
+    refuse_underscores: bool = False,
+) -> None:
+    """Write the header fields of an ASGI request into an environ.
+
+    Args:
+        environ: receives CONTENT_TYPE, CONTENT_LENGTH and HTTP_* keys, native values.
+        headers: pairs of raw name and raw value; read once, so a generator will do (AA-10).
+        limits: the number and the size that are accepted.
+        refuse_underscores: answer 400 to a name with an underscore instead of dropping the field.
+
+    Raises:
+        PeerProtocolError: a field cannot be translated safely (400), or there is too much (431).
+
+    Spec:
+        PEP 3333 "environ Variables"; RFC 9110 sections 5.2, 5.3, 5.5, 17.10; D-06.
+    """
+    repeated: dict[str, list[str]] | None = None
+    size = count = 0
+    for raw_name, raw_value in headers:
+        count += 1
+        size += len(raw_name) + len(raw_value)
+        try:
+            key = _environ_keys[raw_name]
+        except KeyError:
+            key = _environ_key(raw_name)
+        if key is None:
+            if refuse_underscores and b"_" in raw_name:
+                raise PeerProtocolError("a header name contains an underscore")
+            continue
+        value = raw_value.decode("latin-1")
+        if not value.isprintable() and _CONTROL.search(value):
+            raise PeerProtocolError("a header value contains a control character")
+        if key != "CONTENT_LENGTH":  # whose digits are checked as they came (H-09)
+            value = value.strip(" \t")  # and nothing else: NBSP belongs to the value (H-16)
+        if key not in environ:
+            environ[key] = value
+            continue
+        if key in _SINGLETONS:
+            _repeat_singleton(environ, key, value)
+            continue
+        if repeated is None:
+            repeated = {}
+        repeated.setdefault(key, []).append(value)
+        if count > limits.max_headers:  # also below; here it bounds the work on a flood of repeats
+            break
+    if count > limits.max_headers or size > limits.max_header_bytes:
+        raise PeerProtocolError("the request header is too large", status_hint=431)
+    if repeated is not None:
+        _join_repeated(environ, repeated)
+    _check_framing(environ)
+
+
+def _environ_key(raw_name: bytes) -> str | None:
+    """Give the environ key of a field name; None for a name that must not reach the app."""
+    name = raw_name.decode("latin-1")
+    if not is_token(name):
+        raise PeerProtocolError("a header name is not a token")
+    name = name.lower()
+    key: str | None
+    if "_" in name or name == "proxy":  # spoofed dashes (SEC-05, SEC-06); httpoxy (SEC-04)
+        key = None
+    elif name in ("content-type", "content-length"):
+        key = name.upper().replace("-", "_")
+    else:
+        key = "HTTP_" + name.upper().replace("-", "_")
+    if len(_environ_keys) < _KEPT_NAMES and len(name) <= _KEPT_LENGTH:
+        _environ_keys[bytes(raw_name)] = key
+    return key
+
+
+def _repeat_singleton(environ: Environ, key: str, value: str) -> None:
+    same = environ[key] == value
+    if same and key == "CONTENT_LENGTH":  # RFC 9110 section 8.6 lets identical values collapse
+        return
+    if same and key == "HTTP_HOST" and environ["SERVER_PROTOCOL"] >= "HTTP/2":
+        return  # :authority, shown as Host by the server, beside an equal Host (RFC 9113 section 8.3.1)
+    name = key.removeprefix("HTTP_").replace("_", "-").title()
+    raise PeerProtocolError(f"the request has more than one {name} header")
+
+
+def _join_repeated(environ: Environ, repeated: dict[str, list[str]]) -> None:
+    """Join list fields in order, in one pass each (SEC-18); cookies by "; " (ASGI www "HTTP")."""
+    for key, values in repeated.items():
+        separator = "; " if key == "HTTP_COOKIE" else ", "
+        environ[key] = separator.join([environ[key], *values])
+
+
+def _check_framing(environ: Environ) -> None:
+    """Check what delimits the body, and the Host (SEC-08 to SEC-10)."""
+    length = environ.get("CONTENT_LENGTH")
+    if length is not None and not _DIGITS.match(length):
+        raise PeerProtocolError("Content-Length is not a number")
+    if "HTTP_TRANSFER_ENCODING" in environ and length is not None:
+        del environ["CONTENT_LENGTH"]  # RFC 9112 section 6.3: the transfer coding decides
+    host = environ.get("HTTP_HOST")
+    if host is not None and _BAD_HOST.search(host):
+        raise PeerProtocolError("Host is not a host")
+
+
+# ---------------------------------------------------------------- request, WSGI to ASGI
+
+
+def headers_from_environ(environ: Environ, limits: Limits) -> RawHeaders:
+    """Read the header fields of a WSGI request.
+
+    Returns:
+        Raw pairs in the order of the environ. HTTP_CONTENT_TYPE and HTTP_CONTENT_LENGTH are ignored:
+        they are nobody's header (W-08), and so is an empty CONTENT_TYPE or CONTENT_LENGTH (A-09).
+
+    Raises:
+        PeerProtocolError: a field breaks HTTP (400), or there is too much (431).
+    """
+    headers: RawHeaders = []
+    size = 0
+    for key, value in environ.items():
+        if key[:5] != "HTTP_" and key[:8] != "CONTENT_":
+            continue
+        try:
+            name = _field_names[key]
+        except KeyError:
+            name = _field_name(key)
+        if name is None or (not value and key[:5] != "HTTP_"):
+            continue
+        if not value.isprintable() and _CONTROL.search(value):
+            raise PeerProtocolError("a header value contains a control character")
+        if name == b"content-length" and not _DIGITS.match(value):
+            raise PeerProtocolError("Content-Length is not a number")
+        try:
+            raw = value.strip(" \t").encode("latin-1")
+        except UnicodeEncodeError:
+            raise PeerProtocolError("a header value is not a native string") from None
+        size += len(name) + len(raw)
+        headers.append((name, raw))
+    if len(headers) > limits.max_headers or size > limits.max_header_bytes:
+        raise PeerProtocolError("the request header is too large", status_hint=431)
+    if "HTTP_TRANSFER_ENCODING" in environ and environ.get("CONTENT_LENGTH"):
+        headers = [field for field in headers if field[0] != b"content-length"]  # RFC 9112 section 6.3
+    host = environ.get("HTTP_HOST")
+    if host is not None and _BAD_HOST.search(host):
+        raise PeerProtocolError("Host is not a host")
+    return headers
+
+
+def _field_name(key: str) -> bytes | None:
+    if key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        name: bytes | None = key.lower().replace("_", "-").encode()
+    elif key[:5] != "HTTP_" or key in ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH", "HTTP_PROXY"):
+        name = None
+    elif not is_token(key[5:]):
+        raise PeerProtocolError("a header name is not a token")
+    else:
+        name = key[5:].replace("_", "-").lower().encode("ascii")
+    if len(_field_names) < _KEPT_NAMES and len(key) <= _KEPT_LENGTH:
+        _field_names[key] = name
+    return name
+
+
+# ---------------------------------------------------------------- response, both directions
+
+
+def raw_from_native_field(name: object, value: object) -> tuple[bytes, bytes]:
+    """Check one response field of a WSGI app and make it raw.
+
+    Raises:
+        AppProtocolError: not native strings, no token, a control character (H-14, H-15, U-02). The
+            message never shows the value (SEC-27).
+    """
+    if type(name) is not str or type(value) is not str:
+        raise AppProtocolError(
+            f"start_response got a header that is not a pair of str: {type(name).__name__}, "
+            f"{type(value).__name__} (PEP 3333 'The start_response() Callable')"
+        )
+    raw_name = _raw_names.get(name)
+    if raw_name is None:
+        raw_name = _raw_name(name)
+    if not value.isprintable() and _CONTROL.search(value):
+        raise AppProtocolError(f"the value of response header {name!r} contains a control character")
+    try:
+        return raw_name, value.strip(" \t").encode("latin-1")
+    except UnicodeEncodeError:
+        raise AppProtocolError(
+            f"the value of response header {name!r} is not a native string: it has a character beyond "
+            "U+00FF (PEP 3333 'Unicode Issues')"
+        ) from None
+
+
+def _raw_name(name: str) -> bytes:
+    if not is_token(name):
+        raise AppProtocolError(f"response header name {name!r} is not an RFC 9110 token")
+    raw = name.lower().encode("ascii")
+    if len(_raw_names) < _KEPT_NAMES and len(name) <= _KEPT_LENGTH:
+        _raw_names[name] = raw
+    return raw
+
+
+def raw_headers(headers: Iterable[Iterable[object]]) -> RawHeaders:
+    """Check the response fields of an ASGI app (H-14, H-15); the names come out in lower case.
+
+    Raises:
+        AppProtocolError: not pairs of bytes, no token, a control character.
+    """
+    checked: RawHeaders = []
+    for name, value in headers:
+        if type(name) is not bytes or type(value) is not bytes:
+            name, value = _as_bytes(name), _as_bytes(value)  # noqa: PLW2901
+        native = _native_names.get(name)
+        if native is None:
+            native = _native_name(name)
+            name = name.lower()  # noqa: PLW2901
+        text = value.decode("latin-1")
+        if not text.isprintable() and _CONTROL.search(text):
+            raise AppProtocolError(f"the value of response header {native!r} contains a control character")
+        checked.append((name, value))
+    return checked
+
+
+def _as_bytes(value: object) -> bytes:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    raise AppProtocolError(
+        f"http.response.start got a header of {type(value).__name__} where bytes belong (ASGI www 'Response Start')"
+    )
+
+
+def native_from_raw_field(name: bytes, value: bytes) -> tuple[str, str]:
+    """Make one checked response field native, the name in title case (WA-15)."""
+    return _native_names.get(name) or _native_name(name), value.decode("latin-1").strip(" \t")
+
+
+def _native_name(name: bytes) -> str:
+    lower = name.decode("latin-1").lower()
+    if not is_token(lower):
+        raise AppProtocolError(f"response header name {name!r} is not an RFC 9110 token")
+    native = _IRREGULAR.get(lower) or "-".join(part.capitalize() for part in lower.split("-"))
+    if len(_native_names) < _KEPT_NAMES and len(name) <= _KEPT_LENGTH and name.islower():
+        _native_names[bytes(name)] = native
+    return native
+
+
+_IRREGULAR: Final = {"etag": "ETag", "www-authenticate": "WWW-Authenticate"}

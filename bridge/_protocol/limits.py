@@ -1,0 +1,37 @@
+"""How much of a request is accepted; what is more is refused before the app runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from bridge.errors import ConfigurationError
+
+__all__ = ["Limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on one request. Every server has tighter ones of its own; these hold when it has not.
+
+    Attributes:
+        max_body_bytes: the request body, by declaration and by count; None, the default, sets no limit,
+            because only the app knows which uploads it wants. More is answered 413.
+        max_headers: the number of header fields. More is answered 431.
+        max_header_bytes: names and values of all header fields together. More is answered 431.
+        max_path_bytes: path and query string together. More is answered 414.
+    """
+
+    max_body_bytes: int | None = None
+    max_headers: int = 1_000
+    max_header_bytes: int = 256 * 1024
+    max_path_bytes: int = 64 * 1024
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "max_body_bytes" and value is None:
+                continue
+            if type(value) is not int or value < 0:
+                raise ConfigurationError(
+                    f"{field.name}={value!r}: expected a number of bytes or fields, 0 or more"
+                )

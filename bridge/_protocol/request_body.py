@@ -1,0 +1,61 @@
+"""How much of a request body there is, counted the same way in both directions."""
+
+from __future__ import annotations
+
+from bridge.errors import BodyTooLarge, ClientDisconnected
+
+__all__ = ["RequestBodyCycle"]
+
+
+class RequestBodyCycle:
+    """Counts the bytes of one request body against what was declared and what is allowed.
+
+    Args:
+        length: the declared Content-Length; None if there was none.
+        limit: the most bytes accepted; None for no limit.
+
+    Raises:
+        BodyTooLarge: the declared length is over the limit already.
+    """
+
+    __slots__ = ("_limit", "length", "received")
+
+    def __init__(self, length: int | None, limit: int | None) -> None:
+        self.length = length
+        self._limit = limit
+        self.received = 0
+        if length is not None and limit is not None and length > limit:
+            raise BodyTooLarge(f"the request declares a body of {length} bytes; {limit} are accepted")
+
+    def data(self, data: bytes) -> bytes:
+        """Count a piece of the body and give what of it belongs to the request.
+
+        What comes beyond Content-Length is cut: it may be the next request (W-22, SEC-09).
+
+        Raises:
+            BodyTooLarge: more bytes came than are accepted; by count, since a chunked body declares
+                nothing (SEC-17).
+        """
+        if self.length is not None and self.received + len(data) > self.length:
+            data = data[: self.length - self.received]
+        self.received += len(data)
+        if self._limit is not None and self.received > self._limit:
+            raise BodyTooLarge(f"the request body is larger than the {self._limit} bytes accepted")
+        return data
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole declared body has come."""
+        return self.length is not None and self.received >= self.length
+
+    def end(self) -> None:
+        """Take the end of the body.
+
+        Raises:
+            ClientDisconnected: less came than was declared. A truncated request must not look whole
+                (RFC 9112 section 8, SEC-11).
+        """
+        if self.length is not None and self.received < self.length:
+            raise ClientDisconnected(
+                f"the request body ended after {self.received} of {self.length} bytes"
+            )

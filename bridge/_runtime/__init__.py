@@ -1,0 +1,1 @@
+"""Threads, loops and queues: the only place that has any."""

@@ -1,0 +1,310 @@
+"""One request of an ASGI app: a task on the loop, and the server's thread that waits for it.
+
+The thread does all that touches the server: it reads `wsgi.input` when the app asks, and yields the blocks.
+The task does all that touches the app. What is ready is handed over at once, and a block is acknowledged
+to the app before it is yielded, so that the app can go on while the server writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections import deque
+from enum import Enum
+from typing import Any, Final, TypeAlias
+
+from bridge._protocol.request_body import RequestBodyCycle
+from bridge._protocol.response import Head, ResponseCycle, head_from_asgi
+from bridge._runtime.context import adopt_locals, copy_changes
+from bridge._runtime.crossing import Inlet, Mailbox
+from bridge._runtime.naming import name_of
+from bridge.errors import AppProtocolError, BodyTooLarge, ClientDisconnected
+from bridge.types import ASGIApp, Message, Scope
+
+__all__ = ["ASGIRun", "Part"]
+
+_log = logging.getLogger("bridge.asgi")
+
+Part: TypeAlias = "tuple[Head | None, bytes, bool]"
+"""A head that leaves with it or None, a block, and whether more will come."""
+
+BLOCK_OVERHEAD_BYTES = 128  # what a block in flight costs beside its bytes
+_READ_BYTES = 64 * 1024
+
+
+class _Ask(Enum):
+    """What the task asks of the thread besides taking a part."""
+
+    READ = "read"
+
+
+_Item: TypeAlias = "Part | BaseException | _Ask"
+
+
+class ASGIRun:
+    """The exchange between one task and one server thread.
+
+    Args:
+        app: the ASGI app.
+        scope: of this request; the app's from now on.
+        stream: `wsgi.input`; only ever read in the server's thread.
+        body: counts what is read.
+        mailbox: of the loop that runs the app.
+        has_body: whether there can be anything to read.
+        cancel_timeout: how long the app may go on after its client has left, in seconds; None for as long
+            as it likes.
+    """
+
+    __slots__ = (
+        "_app",
+        "_ask_pending",
+        "_body",
+        "_body_done",
+        "_cancel_timeout",
+        "_chunks",
+        "_context",
+        "_cycle",
+        "_inlet",
+        "_mailbox",
+        "_method",
+        "_over",
+        "_reading",
+        "_scope",
+        "_stream",
+        "_waiters",
+        "gone",
+        "refusal",
+        "task",
+    )
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        scope: Scope,
+        stream: Any,
+        body: RequestBodyCycle,
+        mailbox: Mailbox,
+        *,
+        has_body: bool,
+        cancel_timeout: float | None,
+    ) -> None:
+        self._cancel_timeout = cancel_timeout
+        self._app = app
+        self._scope = scope
+        self._method: str = scope["method"]
+        self._stream = stream
+        self._body = body
+        self._mailbox = mailbox
+        self._inlet: Inlet[_Item] = Inlet(mailbox)
+        self._cycle = ResponseCycle()
+        self._context = contextvars.copy_context()
+        self._chunks: deque[tuple[bytes, bool]] = deque() if has_body else deque([(b"", False)])
+        self._body_done = not has_body
+        self._reading = False
+        self._ask_pending = False
+        self._waiters: list[asyncio.Future[None]] = []
+        self._over = False
+        self.gone = False
+        self.refusal: BodyTooLarge | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    # ------------------------------------------------------------ in the server's thread
+
+    def next_part(self) -> Part:
+        """Wait for the next part of the response; read the request body meanwhile, if the app asks.
+
+        Ends with a part, with the end of the app, or when the loop is gone.
+
+        Raises:
+            BaseException: what the app raised, or AppProtocolError if it ended without an end.
+        """
+        inlet = self._inlet
+        while True:
+            if self._ask_pending and inlet.empty:  # a block that is there goes out before a read blocks
+                self._ask_pending = False
+                self._read()
+                continue
+            item = inlet.get()
+            if item is _Ask.READ:
+                self._ask_pending = True
+            elif isinstance(item, BaseException):
+                raise item
+            else:
+                part: Part = item  # type: ignore[assignment]
+                if not part[2]:
+                    copy_changes(self._context)
+                return part
+
+    def leave(self) -> None:
+        """Tell the app that the client has gone: the server closed the response early (A-33)."""
+        self._mailbox.post(self.disconnect)
+
+    def _read(self) -> None:
+        """Read a piece of the body, with the one method and the one argument that PEP 3333 names (WA-07)."""
+        cycle = self._body
+        size = _READ_BYTES
+        if cycle.length is not None:  # never beyond: it may be the next request (A-16)
+            size = min(size, cycle.length - cycle.received)
+        try:
+            data = self._stream.read(size)
+            piece = cycle.data(data)
+            if not data:
+                cycle.end()
+        except BodyTooLarge as exc:
+            self.refusal = exc
+            self._mailbox.post(self._input_failed)
+            return
+        except Exception as exc:  # noqa: BLE001 - servers raise what they like for a lost client
+            _log.debug("wsgi.input failed: %s", type(exc).__name__)
+            self._mailbox.post(self._input_failed)
+            return
+        more = bool(data) and not cycle.complete
+        self._mailbox.post(lambda: self._input_came(piece, more))
+
+    # ------------------------------------------------------------ on the loop
+
+    async def serve(self) -> None:
+        """Run the app; the body of its task. Never raises."""
+        adopt_locals()
+        try:
+            await self._app(self._scope, self._receive, self._send)
+        except BaseException as exc:  # noqa: BLE001 - the loop survives its apps (A-41, SEC-34)
+            self._failed(exc)
+        else:
+            self._returned()
+        finally:
+            self._over = True
+            self._wake_receivers()
+
+    @property
+    def context(self) -> contextvars.Context:
+        """Where the task runs: a copy of the context of the server's thread."""
+        return self._context
+
+    def disconnect(self) -> None:
+        """The client has gone: `receive()` says so, and then `send()` raises."""
+        if self._over:
+            return
+        self._over = self.gone = True
+        # In this order: a framework that hears of it by receive() closes its generators at once, one that
+        # only hears send() raise may take seconds.
+        self._wake_receivers()
+        self._inlet.wake()
+        if self.task is not None and self._cancel_timeout is not None:
+            self._mailbox.loop.call_later(self._cancel_timeout, self.task.cancel)
+
+    async def _receive(self) -> Message:
+        """ASGI www "Request", "Disconnect". Cancelling it loses nothing (A-19)."""
+        while not self._chunks:
+            if self._over:
+                return {"type": "http.disconnect"}
+            if not self._body_done and not self._reading:
+                self._reading = True
+                self._inlet.put(_Ask.READ)
+            waiter = self._mailbox.loop.create_future()
+            self._waiters.append(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.remove(waiter)
+        data, more = self._chunks.popleft()
+        return {"type": "http.request", "body": data, "more_body": more}
+
+    def _input_came(self, data: bytes, more: bool) -> None:
+        self._reading = False
+        self._body_done = not more
+        self._chunks.append((data, more))
+        self._wake_receivers()
+
+    def _input_failed(self) -> None:
+        """The body is cut short or too large: to the app that is a disconnect, never an end (A-17)."""
+        self._body_done = True
+        self.disconnect()
+
+    def _wake_receivers(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def _send(self, message: Message) -> None:
+        """ASGI www "Response Start", "Response Body"."""
+        if self.gone:
+            raise ClientDisconnected()
+        kind = message.get("type")
+        cycle = self._cycle
+        if kind == "http.response.body":
+            if cycle.done:  # D-02
+                return
+            await self._send_body(message)
+        elif kind == "http.response.start":
+            if not cycle.done:
+                cycle.start(head_from_asgi(message.get("status"), message.get("headers") or (), self._method))
+        else:
+            raise AppProtocolError(f"send() got an event of type {kind!r}, which was not offered")
+
+    async def _send_body(self, message: Message) -> None:
+        cycle = self._cycle
+        body = message.get("body", b"")
+        if type(body) is not bytes:
+            body = _as_bytes(body)
+        committed = cycle.committed
+        head = cycle.head
+        more = message.get("more_body", False)
+        if not more and not committed and head is not None:
+            head.declare_whole(len(body))
+        if body or more:
+            body = cycle.data(body)
+            if cycle.excess and head is not None and not head.bodiless:
+                raise AppProtocolError("the response body is longer than its Content-Length")
+        if more:
+            self._inlet.put((None if committed else head, body, True), len(body) + BLOCK_OVERHEAD_BYTES)
+            if self._inlet.crowded:
+                await self._inlet.room()
+                if self.gone:
+                    raise ClientDisconnected()
+            return
+        cycle.end()
+        self._over = True
+        self._inlet.put((None if committed else head, body, False))
+        self._wake_receivers()
+
+    def _returned(self) -> None:
+        if not self._cycle.done and not self.gone:
+            what = "in the middle of its response" if self._cycle.committed else "without a response"
+            self._inlet.put(AppProtocolError(f"the ASGI app {name_of(self._app)} returned {what}"))
+        elif self.gone:
+            self._inlet.put(ClientDisconnected())
+
+    def _failed(self, exc: BaseException) -> None:
+        if self._cycle.done:
+            if not isinstance(exc, asyncio.CancelledError):
+                # The client has its answer; the error must not be lost with the task (A-37).
+                _log.error("%s failed after its response was complete", name_of(self._app), exc_info=exc)
+            return
+        if self.gone:
+            if not _means_gone(exc):
+                _log.warning("%s failed after its client had left", name_of(self._app), exc_info=exc)
+            self._inlet.put(ClientDisconnected())
+            return
+        if isinstance(exc, Exception) and not isinstance(exc, (StopIteration, StopAsyncIteration)):
+            self._inlet.put(exc)
+            return
+        # What would end the server's worker, or pass for the end of an iteration (gunicorn 27 takes a
+        # StopIteration for a reason to close the connection without an answer).
+        wrapped = AppProtocolError(f"the ASGI app {name_of(self._app)} raised {type(exc).__name__}")
+        wrapped.__cause__ = exc
+        self._inlet.put(wrapped)
+
+
+def _means_gone(exc: BaseException) -> bool:
+    """Tell whether an error only says that the client left; Starlette has its own name for that."""
+    return isinstance(exc, (OSError, asyncio.CancelledError)) or type(exc).__name__ == "ClientDisconnect"
+
+
+def _as_bytes(body: object) -> bytes:
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        return bytes(body)
+    raise AppProtocolError(f"http.response.body got a body of type {type(body).__name__}: expected bytes")
+
+

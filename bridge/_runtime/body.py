@@ -1,0 +1,277 @@
+"""The request body of a WSGI app under an ASGI server: `wsgi.input` over pulled events.
+
+`BodyFeed` stands on the loop and owns `receive()`: one consumer of it at a time (AA-16). `Input` is what
+the app holds; it asks the feed on its first read and not before, so that `Expect: 100-continue` stays
+with the app (W-51) and an app that never reads costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from bridge._protocol.request_body import RequestBodyCycle
+from bridge._runtime.crossing import Inlet, Mailbox
+from bridge.errors import BodyTooLarge, ClientDisconnected, ProtocolError
+from bridge.types import Receive
+
+__all__ = ["BUFFER_BYTES", "BodyFeed", "Input"]
+
+BUFFER_BYTES = 256 * 1024
+"""How much of a body is pulled ahead of an app that reads it."""
+
+_READ_BYTES = 64 * 1024
+
+_END: Final = b""
+
+
+class BodyFeed:
+    """Pulls `http.request` events for a reader in a thread, and notices `http.disconnect`.
+
+    The pump runs while the reader wants data and there is room, and from `watch()` on also to learn that
+    the client has gone: most servers ignore `send()` to a lost client, so a pending `receive()` is the
+    only way to know (D-07).
+
+    Args:
+        receive: of the ASGI request; awaited as it is given (granian 2.8 needs that).
+        mailbox: of the loop.
+        cycle: counts the body.
+        on_disconnect: called on the loop, once, when the client has gone.
+        expects_continue: the client waits for `100 Continue`, which the first `receive()` sends: only a
+            read of the app, or a started response, may cause one (W-51).
+    """
+
+    __slots__ = (
+        "_cycle",
+        "_ended",
+        "_expects_continue",
+        "_items",
+        "_mailbox",
+        "_on_disconnect",
+        "_pump",
+        "_receive",
+        "_watching",
+        "closed",
+        "refusal",
+    )
+
+    def __init__(
+        self,
+        receive: Receive,
+        mailbox: Mailbox,
+        cycle: RequestBodyCycle,
+        on_disconnect: Callable[[], None],
+        *,
+        expects_continue: bool = False,
+    ) -> None:
+        self._expects_continue = expects_continue
+        self._receive = receive
+        self._mailbox = mailbox
+        self._cycle = cycle
+        self._on_disconnect = on_disconnect
+        # Chunks, then _END or an exception.
+        self._items: Inlet[bytes | Exception] = Inlet(mailbox, BUFFER_BYTES)
+        self._ended = False
+        self._watching = False
+        self._pump: asyncio.Task[None] | None = None
+        self.closed = False
+        self.refusal: BodyTooLarge | None = None
+
+    # ------------------------------------------------------------ in the thread
+
+    def pull(self) -> bytes:
+        """Give the next piece of the body; empty at its end.
+
+        Ends with data, with the end of the body, of the connection or of the request, or when the loop
+        is gone.
+
+        Raises:
+            ClientDisconnected: the client left before the body was complete; this is no end of file (W-29).
+            BodyTooLarge: the body is over its limit.
+        """
+        if self._pump is None and self._items.empty and not self.closed:
+            self._mailbox.post(self.start)
+        item = self._items.get()
+        if item and not isinstance(item, Exception):
+            return item
+        self._items.unget(item)  # the end stays the end, for whoever reads again (W-21, W-30)
+        if isinstance(item, Exception):
+            raise item
+        return _END
+
+    # ------------------------------------------------------------ on the loop
+
+    async def prefetch(self) -> bytes | None:
+        """Take the first event in the request's own task, before the app runs.
+
+        Returns:
+            The whole body if it came in one event; None if there is more, for the reader to pull.
+
+        Raises:
+            ClientDisconnected: the client left, or sent less than it declared.
+            BodyTooLarge: the body is over its limit.
+        """
+        event = await self._receive()
+        data = self._data_of(event)
+        if data is None:
+            self._ended = True
+            raise ClientDisconnected()
+        if not event.get("more_body", False):
+            self._ended = True
+            data = self._cycle.data(data)
+            self._cycle.end()
+            return data
+        self._feed(data)
+        return None
+
+    def start(self) -> None:
+        """Pull until the end of the body."""
+        self._expects_continue = False
+        if self._pump is None and not self.closed and (self._watching or not self._ended):
+            self._pump = self._mailbox.loop.create_task(self._run())
+
+    def watch(self) -> None:
+        """Go on pulling after the end of the body, to learn of a disconnect."""
+        if not self._watching:
+            self._watching = True
+            self.start()
+
+    def outlived(self) -> None:
+        """Watch a request that takes its time, unless that would be rude."""
+        if not self._expects_continue:
+            self.watch()
+
+    def close(self) -> None:
+        """End the pump, and have every further read raise instead of wait (W-30)."""
+        if self.closed:
+            return
+        self.closed = True
+        if not self._ended:
+            self._items.put(ClientDisconnected("the request is over"))
+        else:
+            self._items.put(_END)
+        if self._pump is not None:
+            self._pump.cancel()
+
+    async def _run(self) -> None:
+        try:
+            while self._watching or not self._ended:
+                event = await self._receive()
+                data = self._data_of(event)
+                if data is None:
+                    self._disconnected()
+                    return
+                if not self._ended:
+                    self._take(data, more=event.get("more_body", False))
+                while self._items.crowded:
+                    await self._items.room()
+        except BodyTooLarge as exc:
+            self.refusal = exc
+            self._end(exc)
+        except OSError:
+            self._disconnected()
+        except Exception as exc:  # noqa: BLE001 - told to the reader, which is where it can be handled
+            self._end(exc)
+        finally:
+            self._pump = None
+
+    def _take(self, data: bytes, *, more: bool) -> None:
+        self._feed(data)
+        if self._cycle.complete:
+            self._end(_END)
+        elif not more:
+            self._cycle.end()
+            self._end(_END)
+
+    def _feed(self, data: bytes) -> None:
+        data = self._cycle.data(data)
+        if data:
+            self._items.put(data, len(data))
+
+    def _end(self, item: bytes | Exception) -> None:
+        if not self._ended:
+            self._ended = True
+            self._items.put(item)
+
+    def _disconnected(self) -> None:
+        self._end(ClientDisconnected("the client disconnected before its request body was complete"))
+        self._watching = False
+        self._on_disconnect()
+
+    @staticmethod
+    def _data_of(event: Any) -> bytes | None:
+        """Give the bytes of an event; None for a disconnect (AA-08, AA-09)."""
+        kind = event["type"]
+        if kind == "http.request":
+            return event.get("body") or b""
+        if kind == "http.disconnect":
+            return None
+        raise ProtocolError(f"receive() gave {kind!r} to an http request")
+
+
+class Input:
+    """The `wsgi.input` of a body that is not there yet (PEP 3333 "Input and Error Streams").
+
+    The standard library's BufferedReader does the reading; it is made on the first read, because most
+    requests have no body and it costs as much as the rest of the environ.
+    """
+
+    __slots__ = ("_feed", "_reader")
+
+    def __init__(self, feed: BodyFeed) -> None:
+        self._feed = feed
+        self._reader: io.BufferedReader | None = None
+
+    def _open(self) -> io.BufferedReader:
+        if self._reader is None:
+            self._reader = io.BufferedReader(_Raw(self._feed), _READ_BYTES)
+        return self._reader
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read `size` bytes, fewer only at the end; all that is left without a size."""
+        return self._open().read(size)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Read to the next LF, or `size` bytes of the line."""
+        return self._open().readline(size)
+
+    def readlines(self, hint: int | None = -1, /) -> list[bytes]:
+        """Read lines; stop after the one with which `hint` bytes are reached."""
+        return self._open().readlines(-1 if hint is None else hint)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._open())
+
+    def __getattr__(self, name: str) -> Any:
+        """Offer the rest of a binary reader: read1, readinto, peek, readable, …"""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self._open(), name)
+
+
+class _Raw(io.RawIOBase):
+    """The feed as a raw stream: `readinto` is all that BufferedReader needs."""
+
+    def __init__(self, feed: BodyFeed) -> None:
+        self._feed = feed
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        if not self._rest:
+            self._rest = memoryview(self._feed.pull())
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
+
+    def readall(self) -> bytes:
+        pieces = [bytes(self._rest)]
+        self._rest = memoryview(b"")
+        while data := self._feed.pull():
+            pieces.append(data)
+        return b"".join(pieces)

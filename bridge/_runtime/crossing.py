@@ -1,0 +1,265 @@
+"""The border between threads and an event loop.
+
+A bridge costs what its crossings cost: waking a loop from a thread is a write to its self-pipe, waking a
+thread is a futex and a fight for the GIL. Here many posts share one wake-up, and nobody is woken who is
+already awake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
+
+from bridge.errors import ClientDisconnected
+
+__all__ = ["HIGH_WATER_BYTES", "Inlet", "Mailbox", "Outlet"]
+
+HIGH_WATER_BYTES = 64 * 1024
+"""What a stream may run ahead of its reader, in either direction and in bytes; one block may exceed it."""
+
+_LOOK_UP_SECONDS = 5.0  # how often a waiting thread makes sure that its loop still exists
+
+T = TypeVar("T")
+
+
+class Mailbox:
+    """Acts posted from any thread to one event loop, many to a wake-up.
+
+    Only the post that finds nobody called yet pays `call_soon_threadsafe`; the others ride along. This
+    is why the cost of a crossing falls as concurrency rises.
+    """
+
+    __slots__ = ("_called", "_posts", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._posts: deque[Callable[[], object]] = deque()
+        self._called = False
+
+    def post(self, act: Callable[[], object]) -> None:
+        """Have `act()` called on the loop, after what was posted before it.
+
+        Raises:
+            ClientDisconnected: the loop is closed; nobody is left to answer to.
+        """
+        self._posts.append(act)
+        if self._called:
+            # The delivery clears the flag before it empties the deque, so this act is seen by it.
+            return
+        self._called = True
+        try:
+            self.loop.call_soon_threadsafe(self._deliver)
+        except RuntimeError:
+            raise ClientDisconnected("the event loop of this request is closed") from None
+
+    def _deliver(self) -> None:
+        self._called = False
+        posts = self._posts
+        for _ in range(len(posts)):
+            act = posts.popleft()
+            try:
+                act()
+            except Exception as exc:  # noqa: BLE001 - one exchange must not stop the others
+                self.loop.call_exception_handler({"message": "a posted act failed", "exception": exc})
+
+
+class Outlet(Generic[T]):
+    """Items from one worker thread to one task of a loop, bounded in bytes.
+
+    The thread puts, the task takes. `_posted` is written by the thread only and `_sent` by the task
+    only, so their difference needs no lock.
+    """
+
+    __slots__ = ("_blocked", "_gate", "_gone", "_high", "_items", "_mailbox", "_posted", "_sent", "_waiter", "closed")
+
+    def __init__(self, mailbox: Mailbox, high_water_bytes: int = HIGH_WATER_BYTES) -> None:
+        self._mailbox = mailbox
+        self._high = high_water_bytes
+        self._items: deque[T] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._posted = 0
+        self._sent = 0
+        self._blocked = False
+        self._gate: SimpleQueue[None] | None = None
+        self._gone = False
+        self.closed = False
+
+    # ------------------------------------------------------------ in the thread
+
+    def put(self, item: T, size: int) -> None:
+        """Hand an item over; wait while more than the high-water mark is unsent.
+
+        Ends when the task has caught up, when the outlet is closed, or when the loop is gone.
+
+        Args:
+            item: what the task takes.
+            size: its share of the bound, in bytes.
+
+        Raises:
+            ClientDisconnected: the task takes no more.
+        """
+        if self.closed:
+            raise ClientDisconnected()
+        self._items.append(item)
+        # Read after the append, as the task looks at the items after it set its waiter: one of the two
+        # always sees the other.
+        if self._waiter is not None:
+            self._mailbox.post(self._wake)
+        self._posted += size
+        if self._posted - self._sent > self._high:
+            self._wait_for_room()
+
+    def _wait_for_room(self) -> None:
+        gate = self._gate
+        if gate is None:
+            gate = self._gate = SimpleQueue()
+        low = self._high // 2
+        while self._posted - self._sent > low and not self.closed:
+            self._blocked = True
+            if self._posted - self._sent <= low or self.closed:
+                break
+            try:
+                gate.get(timeout=_LOOK_UP_SECONDS)
+            except Empty:
+                if self._mailbox.loop.is_closed():
+                    self.closed = True
+        self._blocked = False
+        if self.closed:
+            raise ClientDisconnected()
+
+    # ------------------------------------------------------------ on the loop
+
+    async def take(self) -> T:
+        """Wait for the next item. One task at a time; ends with an item, a cut or a cancellation.
+
+        Raises:
+            ClientDisconnected: the client has gone.
+        """
+        while not self._items:
+            if self._gone:
+                raise ClientDisconnected()
+            waiter = self._waiter = self._mailbox.loop.create_future()
+            try:
+                if not self._items and not self._gone:
+                    await waiter
+            finally:
+                self._waiter = None
+        return self._items.popleft()
+
+    @property
+    def ready(self) -> T | None:
+        """The next item if one is there already; it stays the next."""
+        return self._items[0] if self._items else None
+
+    def sent(self, size: int) -> None:
+        """Note that so many bytes have left: the thread may go on."""
+        self._sent += size
+        if self._blocked and self._posted - self._sent <= self._high // 2:
+            self._open()
+
+    def close(self) -> None:
+        """Refuse further items and free a waiting thread."""
+        self.closed = True
+        self._items.clear()
+        if self._blocked:
+            self._open()
+
+    def cut(self) -> None:
+        """Close because the client has gone; `take()` raises ClientDisconnected."""
+        self.close()
+        self._gone = True
+        self._wake()
+
+    def _open(self) -> None:
+        self._blocked = False
+        if self._gate is not None:
+            self._gate.put(None)
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+class Inlet(Generic[T]):
+    """Items from one loop to one waiting thread, bounded in bytes: the other way of an `Outlet`.
+
+    `_posted` is written on the loop only and `_taken` by the thread only.
+    """
+
+    __slots__ = ("_high", "_items", "_mailbox", "_posted", "_room", "_taken")
+
+    def __init__(self, mailbox: Mailbox, high_water_bytes: int = HIGH_WATER_BYTES) -> None:
+        self._mailbox = mailbox
+        self._high = high_water_bytes
+        # Unbounded in itself: `room()` is what bounds it. Its `get` is a lock of C, woken without polling.
+        self._items: SimpleQueue[tuple[T, int]] = SimpleQueue()
+        self._posted = 0
+        self._taken = 0
+        self._room: asyncio.Future[None] | None = None
+
+    # ------------------------------------------------------------ on the loop
+
+    def put(self, item: T, size: int = 0) -> None:
+        """Hand an item over; `room()` tells when the next may follow.
+
+        Args:
+            item: what the thread gets.
+            size: its share of the bound, in bytes.
+        """
+        self._posted += size
+        self._items.put((item, size))
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more than the high-water mark waits for the thread."""
+        return self._posted - self._taken > self._high
+
+    async def room(self) -> None:
+        """Wait until the thread has caught up. Ends then, with `wake()`, or by cancellation."""
+        waiter = self._room = self._mailbox.loop.create_future()
+        try:
+            # Looked at after the waiter is set, as the thread looks at the waiter after it took: one of
+            # the two always sees the other.
+            if self._posted - self._taken > self._high // 2:
+                await waiter
+        finally:
+            self._room = None
+
+    def wake(self) -> None:
+        """Have `room()` return."""
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    # ------------------------------------------------------------ in the thread
+
+    def get(self) -> T:
+        """Wait for the next item.
+
+        Raises:
+            ClientDisconnected: the loop is closed; nothing will come any more.
+        """
+        while True:
+            try:
+                item, size = self._items.get(timeout=_LOOK_UP_SECONDS)
+                break
+            except Empty:
+                if self._mailbox.loop.is_closed():
+                    raise ClientDisconnected("the event loop of this request is closed") from None
+        if size:
+            self._taken += size
+            if self._room is not None and self._posted - self._taken <= self._high // 2:
+                self._mailbox.post(self.wake)
+        return item
+
+    def unget(self, item: T) -> None:
+        """Put an item back that is to be found by every later `get()`."""
+        self._items.put((item, 0))
+
+    @property
+    def empty(self) -> bool:
+        """Whether `get()` would wait."""
+        return self._items.empty()

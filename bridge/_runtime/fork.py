@@ -1,0 +1,37 @@
+"""After a fork: what has threads begins afresh in the child.
+
+`gunicorn --preload`, uWSGI without `lazy-apps` and Passenger import the app, perhaps even call it, and
+then fork. Threads do not survive that, and a lock may have been held by one of them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol
+from weakref import WeakSet
+
+__all__ = ["Forkable", "reset_in_child"]
+
+
+class Forkable(Protocol):
+    """Something whose threads are lost in a forked child."""
+
+    def after_fork(self) -> None:
+        """Forget the threads, queues and locks of the parent without touching them."""
+
+
+_live: WeakSet[Forkable] = WeakSet()
+
+
+def reset_in_child(item: Forkable) -> None:
+    """Have `item.after_fork()` called in every child forked from here on, as long as `item` lives."""
+    _live.add(item)
+
+
+def _in_child() -> None:
+    for item in list(_live):
+        item.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_in_child)

@@ -1,0 +1,145 @@
+"""One event loop in one thread, for all ASGI apps of a worker process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from bridge._runtime.crossing import Mailbox
+from bridge._runtime.fork import reset_in_child
+from bridge.errors import BridgeError
+
+__all__ = ["LoopThread", "shared_loop_thread"]
+
+_log = logging.getLogger("bridge.loop")
+
+T = TypeVar("T")
+
+# The loops of parents, in forked children. They share the selector with the parent: closing one, as its
+# finalizer would, could unregister the parent's sockets.
+_abandoned: list[object] = []
+
+
+class LoopThread:
+    """An event loop on a thread of its own: started by its first use, ended by `close()`.
+
+    It survives whatever its apps do, and a fork: the child begins without a loop. uvloop is used where it
+    is installed.
+
+    Args:
+        loop_factory: makes the loop; None for uvloop if there is one, else asyncio's.
+    """
+
+    def __init__(self, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> None:
+        self._factory = loop_factory
+        self._mailbox: Mailbox | None = None
+        self.after_fork()
+        reset_in_child(self)
+
+    def after_fork(self) -> None:
+        """Begin afresh in a forked child, which has neither the thread nor a loop of its own."""
+        _abandoned.append(self._mailbox)
+        self._lock = threading.Lock()
+        self._mailbox = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a loop."""
+        return self._mailbox is not None
+
+    def start(self) -> Mailbox:
+        """Give the mailbox of the loop; start it if need be. Called from any thread but the loop's.
+
+        Raises:
+            BridgeError: called on the loop itself, which would wait for itself for ever.
+        """
+        mailbox = self._mailbox
+        if mailbox is None:
+            with self._lock:
+                mailbox = self._mailbox
+                if mailbox is None:
+                    mailbox = self._start()
+        if threading.current_thread() is self._thread:
+            raise BridgeError("ASGIToWSGI was called on the event loop that it needs: call it in a thread")
+        return mailbox
+
+    def _start(self) -> Mailbox:
+        ready: Future[Mailbox] = Future()
+        # A daemon: `close()` at exit ends it in order; a stuck app must not keep the process alive.
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="bridge-loop", daemon=True)
+        self._thread.start()
+        self._mailbox = ready.result()
+        return self._mailbox
+
+    def _run(self, ready: Future[Mailbox]) -> None:
+        try:
+            loop = (self._factory or _best_loop)()
+        except BaseException as exc:  # noqa: BLE001 - the starter waits for it
+            ready.set_exception(exc)
+            return
+        asyncio.set_event_loop(loop)
+        mailbox = Mailbox(loop)
+        ready.set_result(mailbox)
+        try:
+            while True:
+                try:
+                    loop.run_forever()
+                    return
+                except (SystemExit, KeyboardInterrupt) as exc:
+                    # asyncio lets these two out of a task and through run_forever; the other requests of
+                    # this loop have nothing to do with it (A-41).
+                    _log.error("a task raised %s; the loop goes on", type(exc).__name__, exc_info=exc)
+        finally:
+            loop.run_until_complete(_wind_up(loop))
+            asyncio.set_event_loop(None)
+            loop.close()
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop and wait for its end. Called from any thread but the loop's."""
+        return asyncio.run_coroutine_threadsafe(work, self.start().loop).result()
+
+    def close(self) -> None:
+        """End the loop and its thread; what still runs on it is cancelled. The next use starts another."""
+        with self._lock:
+            mailbox, thread = self._mailbox, self._thread
+            if mailbox is None or thread is None:
+                return
+            self._mailbox = self._thread = None
+        loop = mailbox.loop
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5.0)
+
+
+async def _wind_up(loop: asyncio.AbstractEventLoop) -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=1.0)
+    with contextlib.suppress(TimeoutError):  # a thread of the app that never ends is not waited for
+        async with asyncio.timeout(5.0):
+            await loop.shutdown_asyncgens()
+            await loop.shutdown_default_executor()
+
+
+def _best_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+_shared = LoopThread()
+
+
+def shared_loop_thread() -> LoopThread:
+    """Give the loop of this process that all adapters use unless told otherwise (A-38)."""
+    return _shared

@@ -1,0 +1,219 @@
+"""One request of a WSGI app in a worker thread: the order that PEP 3333 prescribes."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+from bridge._protocol.response import Head, ResponseCycle, head_from_wsgi
+from bridge._runtime.context import adopt_locals
+from bridge._runtime.crossing import HIGH_WATER_BYTES, Outlet
+from bridge._runtime.naming import name_of
+from bridge.errors import AppProtocolError, ClientDisconnected
+from bridge.types import Environ, ExcInfo, WSGIApp, Write
+
+__all__ = ["BLOCK_OVERHEAD_BYTES", "Part", "WSGIRun"]
+
+_log = logging.getLogger("bridge.wsgi")
+
+Part: TypeAlias = "tuple[Head | None, bytes, bool] | BaseException"
+"""A head that leaves with it or None, a block, and whether more will come; or why there is no more."""
+
+BLOCK_OVERHEAD_BYTES = 128
+"""What a block in flight costs beside its bytes; keeps a flood of one-byte blocks bounded."""
+
+
+class WSGIRun:
+    """Calls the app, iterates and closes, all in one thread and one context (W-62).
+
+    Args:
+        app: the WSGI app.
+        environ: of this request; the app's from now on.
+        outlet: takes the parts of the response.
+        context: a copy of the ASGI task's, so that its variables are seen.
+        on_dropped: told the hop-by-hop fields that were taken out; may raise (`strict`).
+    """
+
+    __slots__ = ("_app", "_cycle", "_environ", "_method", "_on_dropped", "_outlet", "_wrote", "context")
+
+    def __init__(
+        self,
+        app: WSGIApp,
+        environ: Environ,
+        outlet: Outlet[Part],
+        context: contextvars.Context,
+        on_dropped: Callable[[Head], None],
+    ) -> None:
+        self._app = app
+        self._environ = environ
+        self._method: str = environ["REQUEST_METHOD"]
+        self._outlet = outlet
+        self._cycle = ResponseCycle()
+        self._wrote = False
+        self._on_dropped = on_dropped
+        self.context = context
+
+    def __call__(self) -> None:
+        """Run the request; called by a worker thread. Never raises."""
+        if self._outlet.closed:  # the client left while this waited: the app is not bothered (AA-12)
+            return
+        try:
+            self.context.run(self._serve)
+        except BaseException as exc:  # noqa: BLE001 - a worker survives its apps (SEC-34)
+            self._fail(exc)
+
+    def _serve(self) -> None:
+        adopt_locals()
+        result = self._app(self._environ, self._start_response)
+        try:
+            if not _iterable(type(result)):
+                raise AppProtocolError(
+                    f"the WSGI app {self._name()} returned {type(result).__name__}: expected an iterable of bytes"
+                )
+            self._emit(result)
+        finally:
+            self._close(result)
+
+    # ------------------------------------------------------------ start_response and write
+
+    def _start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
+    ) -> Write:
+        """PEP 3333 "The start_response() Callable"."""
+        cycle = self._cycle
+        if exc_info is not None:
+            try:
+                if cycle.committed and exc_info[1] is not None:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # break the cycle through the frame (W-37)
+            replace = True
+        else:
+            replace = False
+        try:
+            head = head_from_wsgi(status, headers, self._method)
+            if head.dropped:
+                self._on_dropped(head)
+        except AppProtocolError:
+            cycle.refuse()
+            raise
+        cycle.start(head, replace=replace)
+        return self._write
+
+    def _write(self, data: bytes) -> None:
+        """PEP 3333 "The write() Callable"."""
+        self._wrote = True
+        self._send(data)
+        if self._cycle.excess and self._cycle.head is not None and not self._cycle.head.bodiless:
+            raise AppProtocolError("write() went beyond the Content-Length of the response")
+
+    # ------------------------------------------------------------ the body
+
+    def _emit(self, result: Iterable[bytes]) -> None:
+        if type(result) in (list, tuple) and not self._wrote and self._emit_whole(result):  # type: ignore[arg-type]
+            return
+        for block in result:
+            self._send(block)
+            if self._cycle.full:  # not one block more than Content-Length (W-56)
+                break
+        self._end()
+
+    def _emit_whole(self, blocks: list[bytes] | tuple[bytes, ...]) -> bool:
+        """Send a response that is there already in one piece, where it is small enough to join."""
+        for block in blocks:
+            if type(block) is not bytes:
+                raise self._wrong_block(block)
+        if len(blocks) == 1:
+            body = blocks[0]
+        else:
+            if sum(map(len, blocks)) > HIGH_WATER_BYTES:
+                return False
+            body = b"".join(blocks)
+        cycle = self._cycle
+        head = cycle.head
+        if head is None:
+            raise AppProtocolError(f"the WSGI app {self._name()} did not call start_response")
+        head.declare_whole(len(body))
+        if body:
+            body = cycle.data(body)
+            self._warn_excess()
+        cycle.end()
+        self._outlet.put((head, body, False), 0)
+        return True
+
+    def _send(self, block: bytes) -> None:
+        """Send one block at once (W-46); an empty one does nothing (W-47)."""
+        if type(block) is not bytes:
+            raise self._wrong_block(block)
+        if not block:
+            return
+        cycle = self._cycle
+        committed = cycle.committed
+        block = cycle.data(block)
+        if cycle.full:
+            # The last byte is known: the end goes with it, and `_end` finds nothing left to say.
+            self._warn_excess()
+            was_done = cycle.done
+            cycle.end()
+            if not was_done:
+                self._outlet.put((None if committed else cycle.head, block, False), 0)
+        else:
+            self._outlet.put(
+                (None if committed else cycle.head, block, True), len(block) + BLOCK_OVERHEAD_BYTES
+            )
+
+    def _end(self) -> None:
+        cycle = self._cycle
+        if cycle.done:
+            return
+        committed = cycle.committed
+        head = cycle.head
+        if not committed and head is not None:
+            head.declare_whole(0)
+        cycle.end()
+        self._outlet.put((None if committed else head, b"", False), 0)
+
+    # ------------------------------------------------------------ ends
+
+    def _close(self, result: Any) -> None:
+        """Call `close()` of the returned object once, in this thread (W-52, W-53)."""
+        close = getattr(result, "close", None)
+        if close is None:
+            return
+        try:
+            close()
+        except BaseException as exc:
+            # The response is out, or its own error is on the way: only the log is left to tell (W-54).
+            _log.error("close() of the response of %s failed", self._name(), exc_info=exc)
+
+    def _fail(self, exc: BaseException) -> None:
+        if self._outlet.closed:
+            if not isinstance(exc, OSError):
+                _log.error("%s failed after its client had left", self._name(), exc_info=exc)
+            return
+        if self._cycle.done:
+            _log.error("%s failed after its response was complete", self._name(), exc_info=exc)
+            return
+        try:
+            self._outlet.put(exc, 0)
+        except ClientDisconnected:
+            pass
+
+    def _warn_excess(self) -> None:
+        if self._cycle.excess:
+            _log.warning("%s sent more than its Content-Length or status allows; it was cut", self._name())
+
+    def _wrong_block(self, block: object) -> AppProtocolError:
+        return AppProtocolError(
+            f"the WSGI app {self._name()} gave a block of type {type(block).__name__}: expected bytes"
+        )
+
+    def _name(self) -> str:
+        return name_of(self._app)
+
+
+def _iterable(kind: type) -> bool:
+    """Tell whether a type can be a response, without touching the object (W-50, W-59)."""
+    return kind is not str and kind is not bytes and (hasattr(kind, "__iter__") or hasattr(kind, "__getitem__"))

@@ -1,0 +1,265 @@
+"""ASGI apps as WSGI: the app runs as a task on one loop per process, the server's thread waits for its parts."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+import weakref
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Literal
+
+from bridge._protocol.headers import content_length, native_from_raw_field
+from bridge._protocol.limits import Limits
+from bridge._protocol.request import scope_from_environ
+from bridge._protocol.request_body import RequestBodyCycle
+from bridge._protocol.response import Head, status_line
+from bridge._runtime.asgi_run import ASGIRun
+from bridge._runtime.fork import reset_in_child
+from bridge._runtime.lifespan import Lifespan
+from bridge._runtime.loop import LoopThread, shared_loop_thread
+from bridge._runtime.naming import name_of
+from bridge._runtime.tasks import TaskSet
+from bridge.errors import ConfigurationError, LifespanFailed, PeerProtocolError
+from bridge.types import ASGIApp, Environ, StartResponse
+
+__all__ = ["ASGIToWSGI"]
+
+_log = logging.getLogger("bridge.asgi")
+
+_MODES: Final = ("auto", "on", "off")
+
+
+class ASGIToWSGI:
+    """Serve an ASGI app as a WSGI app.
+
+    Nothing is started here: the first request starts the loop, and the lifespan of the app, in the process
+    that serves it; forking after import is safe.
+
+    Args:
+        app: the ASGI app: FastAPI, Starlette, a Django ASGI handler, any coroutine callable of scope, receive
+            and send.
+        lifespan: "auto" runs the app's lifespan if it has one, "on" insists on it, "off" leaves it out.
+        limits: what of a request is refused; see `Limits`.
+        loop_thread: the loop to run on; None for the one that all adapters of the process share.
+        startup_timeout: how long the app may take to start, in seconds; None for as long as it likes.
+        shutdown_timeout: how long `close()` waits for background work, and then for the app's shutdown.
+        cancel_timeout: how long the app may go on after its client has left before it is cancelled, in
+            seconds; None for as long as it likes.
+
+    Raises:
+        ConfigurationError: an argument is wrong.
+
+    Spec:
+        PEP 3333; ASGI 3.0; ASGI www 2.5; ASGI lifespan 2.0.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        lifespan: Literal["auto", "on", "off"] = "auto",
+        limits: Limits | None = None,
+        loop_thread: LoopThread | None = None,
+        startup_timeout: float | None = 60.0,
+        shutdown_timeout: float | None = 10.0,
+        cancel_timeout: float | None = 5.0,
+    ) -> None:
+        if not callable(app):
+            raise ConfigurationError(f"app={app!r}: expected an ASGI app, a coroutine callable of scope, receive, send")
+        if lifespan not in _MODES:
+            raise ConfigurationError(f"lifespan={lifespan!r}: expected one of {', '.join(_MODES)}")
+        for name, value in (
+            ("startup_timeout", startup_timeout),
+            ("shutdown_timeout", shutdown_timeout),
+            ("cancel_timeout", cancel_timeout),
+        ):
+            if value is not None and not value >= 0:
+                raise ConfigurationError(f"{name}={value!r}: expected seconds, 0 or more, or None")
+        self.app = app
+        self._lifespan_mode = lifespan
+        self._limits = limits or Limits()
+        self._loop_thread = loop_thread or shared_loop_thread()
+        self._startup_timeout = startup_timeout
+        self._shutdown_timeout = shutdown_timeout
+        self._cancel_timeout = cancel_timeout
+        self._registered = False
+        self.after_fork()
+        reset_in_child(self)
+
+    def after_fork(self) -> None:
+        """Begin afresh in a forked child: each worker has its own lifespan (L-15)."""
+        self._lock = threading.Lock()
+        self._lifespan: Lifespan | None = None
+        self._failure: LifespanFailed | None = None
+        self._started = False
+        self._tasks = TaskSet()
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one WSGI request.
+
+        Returns:
+            The blocks; a list if the response is whole.
+
+        Raises:
+            LifespanFailed: the app did not start.
+            Exception: what the app raised before its response began, unchanged.
+        """
+        try:
+            scope = scope_from_environ(environ, self._limits)
+            declared = environ.get("CONTENT_LENGTH")
+            length = content_length(declared) if declared and "HTTP_TRANSFER_ENCODING" not in environ else None
+            body = RequestBodyCycle(length, self._limits.max_body_bytes)
+        except PeerProtocolError as exc:
+            return _refuse(start_response, exc.status_hint)
+        self.start()
+        mailbox = self._loop_thread.start()
+        lifespan = self._lifespan
+        if lifespan is not None and lifespan.state is not None:
+            scope["state"] = lifespan.state.copy()
+        # Without a length only a server that marks the end of its stream can be read from (A-16).
+        has_body = length > 0 if length is not None else bool(environ.get("wsgi.input_terminated"))
+        run = ASGIRun(
+            self.app,
+            scope,
+            environ.get("wsgi.input"),
+            body,
+            mailbox,
+            has_body=has_body,
+            cancel_timeout=self._cancel_timeout,
+        )
+        tasks = self._tasks
+        mailbox.post(lambda: tasks.begin(run))
+        try:
+            head, data, more = run.next_part()
+        except BaseException:
+            if run.refusal is not None:
+                return _refuse(start_response, run.refusal.status_hint)
+            raise
+        try:
+            if head is not None:
+                start_response(status_line(head.status), _native_headers(head))
+        except BaseException:
+            run.leave()  # the server refused; the app must not wait for it (WA-08)
+            raise
+        return _Stream(run, data) if more else _Whole([data] if data else [])
+
+    # ------------------------------------------------------------ lifecycle
+
+    def start(self) -> None:
+        """Start the app's lifespan, once; concurrent callers wait for the same startup (L-16).
+
+        Raises:
+            LifespanFailed: the app did not start; every later call raises the same.
+        """
+        if self._started:
+            return
+        with self._lock:
+            if self._failure is not None:
+                raise self._failure
+            if self._started:
+                return
+            if self._lifespan_mode != "off":
+                self._start_lifespan()
+            self._register_exit()
+            self._started = True
+
+    def _start_lifespan(self) -> None:
+        async def start() -> Lifespan:  # on the loop that serves the requests (L-02)
+            lifespan = Lifespan(self.app, required=self._lifespan_mode == "on")
+            await lifespan.startup(self._startup_timeout)
+            return lifespan
+
+        try:
+            self._lifespan = self._loop_thread.call(start())
+        except LifespanFailed as exc:
+            self._failure = exc
+            raise
+
+    def _register_exit(self) -> None:
+        """Close at the end of the process, as the last resort; holds no reference to this adapter."""
+        if self._registered:
+            return
+        self._registered = True
+        reference = weakref.ref(self)
+
+        def close_at_exit() -> None:
+            adapter = reference()
+            if adapter is not None:
+                adapter.close()
+
+        atexit.register(close_at_exit)
+
+    def close(self) -> None:
+        """Let background work end, shut the app down, and leave the loop to the other adapters.
+
+        Blocks: not to be called on the loop. A request that comes later starts the app again.
+        """
+        with self._lock:
+            lifespan, self._lifespan = self._lifespan, None
+            self._started = False
+            self._failure = None
+        if not self._loop_thread.running:
+            return
+
+        async def stop() -> None:
+            await self._tasks.drain(self._shutdown_timeout)
+            if lifespan is not None:
+                await lifespan.shutdown(self._shutdown_timeout)
+
+        self._loop_thread.call(stop())
+        _log.debug("%s is closed", name_of(self.app))
+
+
+class _Whole(list[bytes]):
+    """The blocks of a response that is there already; `close()` has nothing left to do (WA-06)."""
+
+    def close(self) -> None:
+        """Do nothing: the app has been told its response is complete."""
+
+
+class _Stream:
+    """The blocks of a response as they come. `close()` may come early, twice, or before the first block."""
+
+    def __init__(self, run: ASGIRun, first: bytes) -> None:
+        self._run = run
+        self._first: bytes | None = first
+        self._more = True
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        if not self._more:
+            raise StopIteration
+        try:
+            _, data, self._more = self._run.next_part()
+        except BaseException:
+            self._more = False
+            raise
+        if not data and not self._more:
+            raise StopIteration
+        return data
+
+    def close(self) -> None:
+        """End the connection for the app, if its response is not complete (A-33)."""
+        if self._more:
+            self._more = False
+            self._run.leave()
+
+
+def _native_headers(head: Head) -> list[tuple[str, str]]:
+    return [native_from_raw_field(name, value) for name, value in head.headers]
+
+
+def _refuse(start_response: StartResponse, status: int) -> Any:
+    """Answer with a fixed text: nothing of the request comes back (SEC-26)."""
+    line = status_line(status)
+    body = line[4:].encode("ascii")
+    start_response(
+        line, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
+    )
+    return _Whole([body])

@@ -1,0 +1,298 @@
+"""WSGI apps as ASGI: the app runs in a thread, its response crosses to the loop in one piece if it is one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import io
+import logging
+import multiprocessing
+from typing import Final, NoReturn, TextIO
+
+from bridge._protocol.headers import content_length
+from bridge._protocol.limits import Limits
+from bridge._protocol.request import environ_from_scope
+from bridge._protocol.request_body import RequestBodyCycle
+from bridge._protocol.response import Head
+from bridge._runtime.body import BodyFeed, Input
+from bridge._runtime.context import copy_changes
+from bridge._runtime.crossing import Mailbox, Outlet
+from bridge._runtime.errors_stream import ErrorsStream
+from bridge._runtime.naming import name_of
+from bridge._runtime.watch import Watchkeeper
+from bridge._runtime.workers import WorkerPool
+from bridge._runtime.wsgi_run import BLOCK_OVERHEAD_BYTES, Part, WSGIRun
+from bridge.errors import (
+    AppProtocolError,
+    ClientDisconnected,
+    ConfigurationError,
+    PeerProtocolError,
+)
+from bridge.types import Environ, Receive, Scope, Send, WSGIApp
+
+__all__ = ["WSGIToASGI"]
+
+_log = logging.getLogger("bridge.wsgi")
+
+_REASONS: Final = {
+    400: b"Bad Request",
+    413: b"Content Too Large",
+    414: b"URI Too Long",
+    431: b"Request Header Fields Too Large",
+    503: b"Service Unavailable",
+}
+
+
+class WSGIToASGI:
+    """Serve a WSGI app as an ASGI app.
+
+    Nothing is started here: the first request starts the first thread, in the process that serves it.
+    The same instance works under any number of event loops, one after the other or side by side.
+
+    Args:
+        app: the WSGI app: a Flask object, a Django WSGI handler, any callable of environ and
+            start_response.
+        threads: how many requests the app serves at once. 1 is for apps that are not thread-safe: calls
+            never overlap.
+        limits: what of a request is refused; see `Limits`.
+        strict: raise from `start_response` where the app sets a hop-by-hop header, instead of dropping it
+            and logging that once (D-05).
+        refuse_underscores: answer 400 to a header name with an underscore, which could pass for one
+            with a dash, instead of dropping the field (D-06).
+        errors: where `wsgi.errors` goes; None for standard error.
+        multiprocess: the value of `wsgi.multiprocess`; None to tell by whether this process is a child
+            of Python's `multiprocessing`, as the workers of uvicorn, hypercorn and granian are.
+        shutdown_timeout: how long `lifespan.shutdown` and `close()` wait for running requests, in
+            seconds; None for as long as they take.
+
+    Raises:
+        ConfigurationError: an argument is wrong.
+
+    Spec:
+        PEP 3333; ASGI www 2.5 "WSGI Compatibility"; ASGI lifespan 2.0.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApp,
+        *,
+        threads: int = 40,
+        limits: Limits | None = None,
+        strict: bool = False,
+        refuse_underscores: bool = False,
+        errors: TextIO | None = None,
+        multiprocess: bool | None = None,
+        shutdown_timeout: float | None = 30.0,
+    ) -> None:
+        if not callable(app):
+            raise ConfigurationError(f"app={app!r}: expected a WSGI app, a callable of environ and start_response")
+        if type(threads) is not int or threads < 1:
+            raise ConfigurationError(f"threads={threads!r}: expected a number of threads, 1 or more")
+        if shutdown_timeout is not None and not shutdown_timeout >= 0:
+            raise ConfigurationError(f"shutdown_timeout={shutdown_timeout!r}: expected seconds, 0 or more, or None")
+        self.app = app
+        self._threads = threads
+        self._limits = limits or Limits()
+        self._strict = strict
+        self._refuse_underscores = refuse_underscores
+        self._shutdown_timeout = shutdown_timeout
+        self._template = _template(ErrorsStream(errors), threads > 1, multiprocess)
+        self._pool: WorkerPool | None = None
+        self._desk: _Desk | None = None
+        self._reported: set[bytes] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection.
+
+        Raises:
+            ValueError: the scope is of a type that a WSGI app cannot serve.
+            Exception: what the app raised, unchanged, for the server or the middleware to handle.
+        """
+        kind = scope["type"]
+        if kind == "http":
+            await self._serve(scope, receive, send)
+        elif kind == "lifespan":
+            await self._lifespan(receive, send)
+        elif kind == "websocket":
+            await _deny(scope, receive, send)
+        else:
+            raise ValueError(f"a WSGI app cannot serve a scope of type {kind!r}")
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            environ = environ_from_scope(
+                scope, self._template, self._limits, refuse_underscores=self._refuse_underscores
+            )
+            length = content_length(environ.get("CONTENT_LENGTH", ""))
+            cycle = RequestBodyCycle(length, self._limits.max_body_bytes)
+        except PeerProtocolError as exc:
+            await _refuse(send, exc.status_hint)
+            return
+        desk = self._desk_here()
+        outlet: Outlet[Part] = Outlet(desk.mailbox)
+        expects_continue = "HTTP_EXPECT" in environ
+        feed = BodyFeed(receive, desk.mailbox, cycle, outlet.cut, expects_continue=expects_continue)
+        relay = _Relay(outlet, feed, send)
+        try:
+            body: bytes | None = None
+            if length and not expects_continue:
+                # The thread is not taken before the first event is there; often that is the whole body.
+                body = await feed.prefetch()
+            environ["wsgi.input"] = Input(feed) if body is None else io.BytesIO(body)
+            run = WSGIRun(self.app, environ, outlet, contextvars.copy_context(), self._report_dropped)
+            self._running_pool().submit(run)
+            desk.watchkeeper.add(feed)
+            await relay.run(run.context)
+        except PeerProtocolError as exc:
+            if relay.started:
+                raise
+            await _refuse(send, exc.status_hint)
+        except ClientDisconnected:
+            pass  # ordinary life: the run has been told, and ends in its thread (AA-11)
+        finally:
+            desk.watchkeeper.remove(feed)
+            outlet.close()
+            feed.close()
+
+    def _desk_here(self) -> _Desk:
+        loop = asyncio.get_running_loop()
+        desk = self._desk
+        if desk is None or desk.mailbox.loop is not loop:
+            # Another loop than last time: the requests of the former keep what they have (AA-15).
+            desk = self._desk = _Desk(loop)
+        return desk
+
+    def _running_pool(self) -> WorkerPool:
+        if self._pool is None or self._pool.closed:
+            self._pool = WorkerPool(self._threads, name=f"bridge-{name_of(self.app)}")
+        return self._pool
+
+    def _report_dropped(self, head: Head) -> None:
+        names = ", ".join(sorted({name.decode("latin-1") for name in head.dropped}))
+        if self._strict:
+            raise AppProtocolError(f"the app set hop-by-hop headers, which belong to the server: {names}")
+        if not self._reported.issuperset(head.dropped):
+            self._reported.update(head.dropped)
+            _log.warning("%s set hop-by-hop headers; dropped: %s", name_of(self.app), names)
+
+    # ------------------------------------------------------------ lifecycle
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        """Answer lifespan; at shutdown let the running requests end and give the threads back (L-13)."""
+        while True:
+            kind = (await receive())["type"]
+            if kind == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            elif kind == "lifespan.shutdown":
+                await asyncio.to_thread(self.close)
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+            else:
+                raise ValueError(f"receive() gave {kind!r} to a lifespan scope")
+
+    def close(self) -> None:
+        """Let running requests end, for `shutdown_timeout` at most, and end the threads.
+
+        Blocks: not to be called on the event loop. A request that comes later starts new threads.
+        """
+        pool, self._pool = self._pool, None
+        if pool is not None and not pool.close(self._shutdown_timeout):
+            _log.warning(
+                "%s: requests still run after a shutdown timeout of %s s", name_of(self.app), self._shutdown_timeout
+            )
+
+
+class _Desk:
+    """What the requests of one loop share."""
+
+    __slots__ = ("mailbox", "watchkeeper")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.mailbox = Mailbox(loop)
+        self.watchkeeper = Watchkeeper(loop)
+
+
+def _template(errors: ErrorsStream, multithread: bool, multiprocess: bool | None) -> Environ:
+    """Build the part of the environ that is the same for each request (W-10, W-12, E-07)."""
+    if multiprocess is None:
+        multiprocess = multiprocessing.parent_process() is not None
+    return {
+        "wsgi.version": (1, 0),
+        "wsgi.errors": errors,
+        "wsgi.multithread": multithread,
+        "wsgi.multiprocess": multiprocess,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,
+        "SERVER_SOFTWARE": "asgi-wsgi-bridge",
+    }
+
+
+class _Relay:
+    """Sends the parts of a response in order until its end.
+
+    Attributes:
+        started: whether the head has been sent; it cannot be replaced any more.
+    """
+
+    __slots__ = ("_feed", "_outlet", "_send", "started")
+
+    def __init__(self, outlet: Outlet[Part], feed: BodyFeed, send: Send) -> None:
+        self._outlet = outlet
+        self._feed = feed
+        self._send = send
+        self.started = False
+
+    async def run(self, context: contextvars.Context) -> None:
+        """Send until the end; raise what the app raised.
+
+        Args:
+            context: in which the app runs; what it sets there is set here before the last part leaves.
+        """
+        outlet, send = self._outlet, self._send
+        more = True
+        while more:
+            part = await outlet.take()
+            if isinstance(part, BaseException):
+                _raise(part)
+            head, data, more = part
+            size = len(data) + BLOCK_OVERHEAD_BYTES
+            if more:
+                self._feed.watch()  # a stream: learn of a lost client (AA-12)
+            else:
+                copy_changes(context)
+            if head is not None:
+                if self._feed.refusal is not None:
+                    raise self._feed.refusal  # the body is over its limit: 413, whatever the app made of it
+                self.started = True
+                await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
+            await send({"type": "http.response.body", "body": data, "more_body": more})
+            outlet.sent(size)
+
+
+def _raise(exc: BaseException) -> NoReturn:
+    """Raise what the app raised; what would end the loop or look like a cancellation is wrapped."""
+    try:
+        if isinstance(exc, Exception) and not isinstance(exc, (StopIteration, StopAsyncIteration)):
+            raise exc
+        raise AppProtocolError(f"the WSGI app raised {type(exc).__name__}") from exc
+    finally:
+        del exc  # the frame is in its traceback
+
+
+async def _refuse(send: Send, status: int) -> None:
+    """Answer with a fixed text: nothing of the request comes back (SEC-26)."""
+    body = _REASONS[status]
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    if status == 503:
+        headers.append((b"retry-after", b"1"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _deny(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse a websocket cleanly: 403 before anything is accepted (AA-03, S-30)."""
+    await receive()
+    await send({"type": "websocket.close", "code": 1000})

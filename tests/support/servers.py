@@ -1,0 +1,138 @@
+"""Real servers in processes of their own, on free ports of 127.0.0.1, ended by their process id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+
+COMMANDS: dict[str, list[str]] = {
+    "uvicorn": ["uvicorn", "{app}", "--host", "127.0.0.1", "--port", "{port}"],
+    "uvicorn-h11": ["uvicorn", "{app}", "--host", "127.0.0.1", "--port", "{port}", "--http", "h11"],
+    "gunicorn": ["gunicorn", "{app}", "--bind", "127.0.0.1:{port}", "--worker-class", "gthread", "--threads", "8"],
+    "gunicorn-sync": ["gunicorn", "{app}", "--bind", "127.0.0.1:{port}"],
+    "waitress": ["waitress", "--host", "127.0.0.1", "--port", "{port}", "{app}"],
+}
+
+
+@dataclass
+class Server:
+    """A running server.
+
+    Attributes:
+        log: where its standard output and error go.
+    """
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text("utf-8", "replace")
+
+    def workers(self) -> list[psutil.Process]:
+        """The process that serves: the children of a pre-forking server, else the server itself."""
+        process = psutil.Process(self.process.pid)
+        return process.children(recursive=True) or [process]
+
+    def rss(self) -> int:
+        """Resident memory of the serving processes, in bytes."""
+        return sum(worker.memory_info().rss for worker in self.workers())
+
+    def connect(self, timeout: float = 10.0) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout)
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serve(kind: str, app: str, *options: str, env: dict[str, str] | None = None) -> Iterator[Server]:
+    """Run a server of COMMANDS with an app given as module:name, until the block ends.
+
+    Args:
+        kind: a key of COMMANDS.
+        app: an import string, found from the root of the project.
+        options: further arguments for the server.
+        env: further environment variables.
+    """
+    port = free_port()
+    command = [part.format(app=app, port=port) for part in COMMANDS[kind]]
+    if kind == "waitress":  # takes its options before the app
+        command = [*command[:-1], *options, command[-1]]
+    else:
+        command += options
+    with run([sys.executable, "-m", *command], port, env=env) as server:
+        yield server
+
+
+@contextmanager
+def run(command: list[str], port: int, *, env: dict[str, str] | None = None) -> Iterator[Server]:
+    """Run any command that serves on a port, until the block ends."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), **(env or {})},
+            )
+        server = Server(process, port, log)
+        try:
+            _wait_until_it_listens(server)
+            yield server
+        finally:
+            stop(server)
+
+
+def _wait_until_it_listens(server: Server, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if server.process.poll() is not None:
+            raise RuntimeError(f"the server ended with {server.process.returncode}:\n{server.output}")
+        try:
+            server.connect(1.0).close()
+        except OSError:
+            time.sleep(0.02)  # there is no event for another process beginning to listen
+        else:
+            return
+    raise RuntimeError(f"the server does not listen:\n{server.output}")
+
+
+def stop(server: Server, seconds: float = 10.0) -> None:
+    """End a server and its children, kindly at first."""
+    process = server.process
+    children = [] if process.poll() is not None else psutil.Process(process.pid).children(recursive=True)
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    for child in children:
+        if child.is_running():
+            child.kill()
