@@ -17,18 +17,17 @@ __all__ = ["Kind", "as_asgi", "as_wsgi", "detect"]
 
 Kind: TypeAlias = Literal["asgi", "asgi2", "wsgi"]
 
-# The bases of framework apps whose own __call__ says too little, by module and name, so that nothing is
-# imported to find out. Quart's app has a Flask-like wsgi_app no more, but a subclass may.
+# Framework apps by module and name of their class, so that nothing is imported to find out. Tracing tools
+# replace their __call__ by one that takes anything, which then says nothing.
 _KNOWN: dict[tuple[str, str], Kind] = {
     ("flask.app", "Flask"): "wsgi",
     ("django.core.handlers.wsgi", "WSGIHandler"): "wsgi",
     ("django.core.handlers.asgi", "ASGIHandler"): "asgi",
     ("starlette.applications", "Starlette"): "asgi",
     ("quart.app", "Quart"): "asgi",
+    (WSGIToASGI.__module__, WSGIToASGI.__name__): "asgi",
+    (ASGIToWSGI.__module__, ASGIToWSGI.__name__): "wsgi",
 }
-
-_ASGI_NAMES = ("scope", "receive", "send")
-_WSGI_NAMES = ("environ", "start_response")
 
 
 def detect(app: object) -> Kind:
@@ -47,105 +46,99 @@ def detect(app: object) -> Kind:
     """
     if not callable(app):
         raise ConfigurationError(f"app={app!r}: expected a WSGI or ASGI app, a callable")
-    known = _known_kind(app)
-    if known is not None:
-        return known
+    kind = _kind_of(app)
+    if kind is None:
+        raise ConfigurationError(
+            f"app={name_of(app)}: cannot tell by its signature whether it is a WSGI or an ASGI app; say so "
+            "with WSGIToASGI(app) or ASGIToWSGI(app), or give the app itself instead of its class or factory"
+        )
+    return kind
+
+
+def _kind_of(app: Any) -> Kind | None:
     if inspect.isclass(app):
         return _class_kind(app)
-    count = _positional_count(app)
-    if _is_coroutine_callable(app):
-        # One parameter and async would be the second half of a double callable: not an app.
-        if count is None or count >= 3:
-            return "asgi"
-    elif count == 2:
-        return "wsgi"
-    elif count == 3:
-        return "asgi"  # a plain function that returns the awaitable of another app
-    elif count == 1:
-        return "asgi2"
-    raise _undecided(app)
+    return _known_kind(type(app)) or _call_kind(app)
 
 
-def _known_kind(app: object) -> Kind | None:
-    cls = app if inspect.isclass(app) else type(app)
-    if issubclass(cls, WSGIToASGI):
-        return "asgi"
-    if issubclass(cls, ASGIToWSGI):
-        return "wsgi"
-    if inspect.isclass(app):
-        return None
-    for base in cls.__mro__:
-        kind = _KNOWN.get((base.__module__, base.__name__))
+def _known_kind(cls: type) -> Kind | None:
+    for ancestor in cls.__mro__:
+        kind = _KNOWN.get((ancestor.__module__, ancestor.__name__))
         if kind is not None:
             return kind
     return None
 
 
-def _class_kind(app: type) -> Kind:
-    """A class is called with the request itself: WSGI's (environ, start_response), or an ASGI 2 scope."""
-    names = _parameter_names(app.__init__)[1:] if "__init__" in dir(app) else ()
-    count = _positional_count(app)
-    if count == 2 and names[:2] != _ASGI_NAMES[:2]:
+def _class_kind(cls: type) -> Kind | None:
+    """Judge a class that is an app itself: an instance is one request, and what becomes of it one response.
+
+    A middleware class looks much the same; but its instances are no responses.
+    """
+    counts = _argument_counts(cls)
+    if counts == {2} and (hasattr(cls, "__iter__") or hasattr(cls, "__getitem__")):
         return "wsgi"
-    if count == 1 and _is_coroutine_function(getattr(app, "__call__", None)):
+    if counts == {3} and hasattr(cls, "__await__"):  # starlette's HTTPEndpoint
+        return "asgi"
+    call: Any = cls.__call__
+    if counts == {1} and _is_async(call) and _argument_counts(call) == {3}:  # self, receive, send
         return "asgi2"
-    raise _undecided(app)
+    return None
 
 
-def _undecided(app: object) -> ConfigurationError:
-    return ConfigurationError(
-        f"app={name_of(app)}: cannot tell whether it is a WSGI or an ASGI app by its signature; "
-        "say so with WSGIToASGI(app) or ASGIToWSGI(app), or give the instance, not its class or factory"
-    )
+def _call_kind(app: Any) -> Kind | None:
+    """Judge anything else by the names of its parameters, or else by their number."""
+    counts = _argument_counts(app)
+    if _is_async(app):
+        return "asgi" if 3 in counts else None
+    if not counts or _is_async_generator(app):
+        return None
+    match _parameter_names(app):
+        case ("environ", "start_response", *_) if 2 in counts:
+            return "wsgi"
+        case ("scope", "receive", "send", *_) if 3 in counts:
+            return "asgi"
+        case ("scope",):
+            return "asgi2"
+    # A plain function of three returns the awaitable of another app. One of a single argument is a
+    # factory or a view as likely as an old app.
+    by_number: dict[int, Kind] = {2: "wsgi", 3: "asgi"}
+    return by_number.get(min(counts))
 
 
-def _unwrapped(app: Any) -> Any:
+def _argument_counts(func: Callable[..., Any]) -> set[int]:
+    """Tell with how many positional arguments, 1 to 3, a callable can be called; none if it hides that."""
+    try:
+        signature = inspect.signature(func)
+    except (TypeError, ValueError):  # some callables of C have no signature
+        return set()
+    return {count for count in (1, 2, 3) if _accepts(signature, count)}
+
+
+def _accepts(signature: inspect.Signature, count: int) -> bool:
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True
+
+
+def _parameter_names(func: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(inspect.signature(func).parameters)
+
+
+def _functions(app: Any) -> tuple[Any, Any]:
+    """Give the function behind an app, and behind the call of an app object, as they were written."""
     while isinstance(app, functools.partial):
         app = app.func
-    return app
+    return inspect.unwrap(app), inspect.unwrap(type(app).__call__)
 
 
-def _is_coroutine_function(func: Any) -> bool:
-    return inspect.iscoroutinefunction(inspect.unwrap(func)) if callable(func) else False
+def _is_async(app: Any) -> bool:
+    return any(map(inspect.iscoroutinefunction, _functions(app)))
 
 
-def _is_coroutine_callable(app: Any) -> bool:
-    app = _unwrapped(app)
-    return _is_coroutine_function(app) or _is_coroutine_function(getattr(type(app), "__call__", None))
-
-
-def _signature(app: Any) -> inspect.Signature | None:
-    try:
-        return inspect.signature(app)
-    except (TypeError, ValueError):  # some callables of C have none
-        return None
-
-
-def _parameter_names(func: Any) -> tuple[str, ...]:
-    signature = _signature(func)
-    return () if signature is None else tuple(signature.parameters)
-
-
-def _positional_count(app: Any) -> int | None:
-    """Count what the caller must give by position; by name where there is only `*args`, else None."""
-    signature = _signature(app)
-    if signature is None:
-        return None
-    kinds = inspect.Parameter
-    required = optional = 0
-    for parameter in signature.parameters.values():
-        if parameter.kind is kinds.VAR_POSITIONAL:
-            return None
-        if parameter.kind is kinds.KEYWORD_ONLY and parameter.default is kinds.empty:
-            return None
-        if parameter.kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD):
-            if parameter.default is kinds.empty:
-                required += 1
-            else:
-                optional += 1
-    if optional and tuple(signature.parameters)[:2] == _WSGI_NAMES:
-        return 2
-    return required
+def _is_async_generator(app: Any) -> bool:
+    return any(map(inspect.isasyncgenfunction, _functions(app)))
 
 
 def as_asgi(app: object, **options: Any) -> ASGIApp:
@@ -161,11 +154,9 @@ def as_asgi(app: object, **options: Any) -> ASGIApp:
     if isinstance(app, ASGIToWSGI):
         return app.app
     kind = detect(app)
-    if kind == "asgi":
-        return cast("ASGIApp", app)
-    if kind == "asgi2":
-        return _single_callable(cast("_DoubleCallable", app))
-    return WSGIToASGI(cast("WSGIApp", app), **options)
+    if kind == "wsgi":
+        return WSGIToASGI(cast("WSGIApp", app), **options)
+    return _single_callable(cast("_DoubleCallable", app)) if kind == "asgi2" else cast("ASGIApp", app)
 
 
 def as_wsgi(app: object, **options: Any) -> WSGIApp:
@@ -180,12 +171,9 @@ def as_wsgi(app: object, **options: Any) -> WSGIApp:
     """
     if isinstance(app, WSGIToASGI):
         return app.app
-    kind = detect(app)
-    if kind == "wsgi":
+    if detect(app) == "wsgi":
         return cast("WSGIApp", app)
-    if kind == "asgi2":
-        app = _single_callable(cast("_DoubleCallable", app))
-    return ASGIToWSGI(cast("ASGIApp", app), **options)
+    return ASGIToWSGI(as_asgi(app), **options)
 
 
 _DoubleCallable: TypeAlias = Callable[[Scope], Callable[[Receive, Send], Awaitable[None]]]

@@ -1,4 +1,4 @@
-"""ASGI apps as WSGI: the app runs as a task on one loop per process, the server's thread waits for its parts."""
+"""ASGI apps as WSGI: the app is a task on the loop of the process; the server's thread waits for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from bridge._protocol.headers import content_length, native_from_raw_field
 from bridge._protocol.limits import Limits
@@ -66,7 +66,9 @@ class ASGIToWSGI:
         cancel_timeout: float | None = 5.0,
     ) -> None:
         if not callable(app):
-            raise ConfigurationError(f"app={app!r}: expected an ASGI app, a coroutine callable of scope, receive, send")
+            raise ConfigurationError(
+                f"app={app!r}: expected an ASGI app, a coroutine callable of scope, receive, send"
+            )
         if lifespan not in _MODES:
             raise ConfigurationError(f"lifespan={lifespan!r}: expected one of {', '.join(_MODES)}")
         for name, value in (
@@ -108,7 +110,7 @@ class ASGIToWSGI:
         try:
             scope = scope_from_environ(environ, self._limits)
             declared = environ.get("CONTENT_LENGTH")
-            length = content_length(declared) if declared and "HTTP_TRANSFER_ENCODING" not in environ else None
+            length = content_length(declared) if declared else None  # whatever else is declared (WA-13)
             body = RequestBodyCycle(length, self._limits.max_body_bytes)
         except PeerProtocolError as exc:
             return _refuse(start_response, exc.status_hint)
@@ -129,18 +131,15 @@ class ASGIToWSGI:
             cancel_timeout=self._cancel_timeout,
         )
         tasks = self._tasks
-        mailbox.post(lambda: tasks.begin(run))
         try:
+            mailbox.post(lambda: tasks.begin(run))
             head, data, more = run.next_part()
-        except BaseException:
-            if run.refusal is not None:
-                return _refuse(start_response, run.refusal.status_hint)
-            raise
-        try:
             if head is not None:
                 start_response(status_line(head.status), _native_headers(head))
         except BaseException:
-            run.leave()  # the server refused; the app must not wait for it (WA-08)
+            run.leave()  # also if the server raised: in start_response (WA-08), or here by a signal
+            if run.refusal is not None:
+                return _refuse(start_response, run.refusal.status_hint)
             raise
         return _Stream(run, data) if more else _Whole([data] if data else [])
 
@@ -152,17 +151,19 @@ class ASGIToWSGI:
         Raises:
             LifespanFailed: the app did not start; every later call raises the same.
         """
+        if not self._started:
+            with self._lock:
+                self._start_once()
+
+    def _start_once(self) -> None:
+        if self._failure is not None:
+            raise self._failure
         if self._started:
             return
-        with self._lock:
-            if self._failure is not None:
-                raise self._failure
-            if self._started:
-                return
-            if self._lifespan_mode != "off":
-                self._start_lifespan()
-            self._register_exit()
-            self._started = True
+        if self._lifespan_mode != "off":
+            self._start_lifespan()
+        self._register_exit()
+        self._started = True
 
     def _start_lifespan(self) -> None:
         async def start() -> Lifespan:  # on the loop that serves the requests (L-02)
@@ -238,7 +239,7 @@ class _Stream:
         try:
             _, data, self._more = self._run.next_part()
         except BaseException:
-            self._more = False
+            self.close()
             raise
         if not data and not self._more:
             raise StopIteration
@@ -250,16 +251,18 @@ class _Stream:
             self._more = False
             self._run.leave()
 
+    def __del__(self) -> None:
+        """End the connection all the same where a server or a middleware forgot to close."""
+        self.close()
+
 
 def _native_headers(head: Head) -> list[tuple[str, str]]:
     return [native_from_raw_field(name, value) for name, value in head.headers]
 
 
-def _refuse(start_response: StartResponse, status: int) -> Any:
+def _refuse(start_response: StartResponse, status: int) -> _Whole:
     """Answer with a fixed text: nothing of the request comes back (SEC-26)."""
     line = status_line(status)
     body = line[4:].encode("ascii")
-    start_response(
-        line, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
-    )
+    start_response(line, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))])
     return _Whole([body])

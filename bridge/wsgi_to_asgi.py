@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import io
 import logging
 import multiprocessing
-from typing import Final, NoReturn, TextIO
+from typing import Final, TextIO
 
-from bridge._protocol.headers import content_length
 from bridge._protocol.limits import Limits
 from bridge._protocol.request import environ_from_scope
-from bridge._protocol.request_body import RequestBodyCycle
 from bridge._protocol.response import Head
 from bridge._runtime.body import BodyFeed, Input
 from bridge._runtime.context import copy_changes
@@ -85,11 +81,15 @@ class WSGIToASGI:
         shutdown_timeout: float | None = 30.0,
     ) -> None:
         if not callable(app):
-            raise ConfigurationError(f"app={app!r}: expected a WSGI app, a callable of environ and start_response")
+            raise ConfigurationError(
+                f"app={app!r}: expected a WSGI app, a callable of environ and start_response"
+            )
         if type(threads) is not int or threads < 1:
             raise ConfigurationError(f"threads={threads!r}: expected a number of threads, 1 or more")
         if shutdown_timeout is not None and not shutdown_timeout >= 0:
-            raise ConfigurationError(f"shutdown_timeout={shutdown_timeout!r}: expected seconds, 0 or more, or None")
+            raise ConfigurationError(
+                f"shutdown_timeout={shutdown_timeout!r}: expected seconds, 0 or more, or None"
+            )
         self.app = app
         self._threads = threads
         self._limits = limits or Limits()
@@ -110,43 +110,47 @@ class WSGIToASGI:
         """
         kind = scope["type"]
         if kind == "http":
-            await self._serve(scope, receive, send)
+            try:
+                environ = environ_from_scope(
+                    scope, self._template, self._limits, refuse_underscores=self._refuse_underscores
+                )
+                feed = BodyFeed(environ, receive, self._desk_here().mailbox, self._limits.max_body_bytes)
+            except PeerProtocolError as exc:
+                await _refuse(send, exc.status_hint)
+            else:
+                await self._serve(environ, feed, send)
         elif kind == "lifespan":
             await self._lifespan(receive, send)
         elif kind == "websocket":
-            await _deny(scope, receive, send)
+            await _deny(receive, send)
         else:
             raise ValueError(f"a WSGI app cannot serve a scope of type {kind!r}")
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            environ = environ_from_scope(
-                scope, self._template, self._limits, refuse_underscores=self._refuse_underscores
-            )
-            length = content_length(environ.get("CONTENT_LENGTH", ""))
-            cycle = RequestBodyCycle(length, self._limits.max_body_bytes)
-        except PeerProtocolError as exc:
-            await _refuse(send, exc.status_hint)
-            return
+    async def _serve(self, environ: Environ, feed: BodyFeed, send: Send) -> None:
         desk = self._desk_here()
         outlet: Outlet[Part] = Outlet(desk.mailbox)
-        expects_continue = "HTTP_EXPECT" in environ
-        feed = BodyFeed(receive, desk.mailbox, cycle, outlet.cut, expects_continue=expects_continue)
-        relay = _Relay(outlet, feed, send)
+        feed.on_disconnect = outlet.cut
         try:
-            body: bytes | None = None
-            if length and not expects_continue:
-                # The thread is not taken before the first event is there; often that is the whole body.
-                body = await feed.prefetch()
-            environ["wsgi.input"] = Input(feed) if body is None else io.BytesIO(body)
-            run = WSGIRun(self.app, environ, outlet, contextvars.copy_context(), self._report_dropped)
-            self._running_pool().submit(run)
-            desk.watchkeeper.add(feed)
-            await relay.run(run.context)
-        except PeerProtocolError as exc:
-            if relay.started:
-                raise
-            await _refuse(send, exc.status_hint)
+            run = WSGIRun(self.app, environ, outlet, self._report_dropped)
+            try:
+                environ["wsgi.input"] = await feed.prefetch() if feed.wanted else Input(feed)
+                self._running_pool().submit(run)
+                desk.watchkeeper.add(feed)
+                head, data, more = await outlet.take()
+                if feed.refusal is not None:
+                    raise feed.refusal  # the body is over its limit: 413, whatever the app made of it
+            except PeerProtocolError as exc:
+                await _refuse(send, exc.status_hint)
+                return
+            await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
+            while more:
+                feed.watch()  # a stream: learn of a lost client (AA-12)
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+                size, data = len(data), b""  # the block is gone before the app makes the next one
+                outlet.sent(size + BLOCK_OVERHEAD_BYTES)
+                _, data, more = await outlet.take()
+            copy_changes(run.context)  # seen by the middleware outside as soon as the response is complete
+            await send({"type": "http.response.body", "body": data, "more_body": False})
         except ClientDisconnected:
             pass  # ordinary life: the run has been told, and ends in its thread (AA-11)
         finally:
@@ -198,7 +202,9 @@ class WSGIToASGI:
         pool, self._pool = self._pool, None
         if pool is not None and not pool.close(self._shutdown_timeout):
             _log.warning(
-                "%s: requests still run after a shutdown timeout of %s s", name_of(self.app), self._shutdown_timeout
+                "%s: requests still run after a shutdown timeout of %s s",
+                name_of(self.app),
+                self._shutdown_timeout,
             )
 
 
@@ -227,58 +233,6 @@ def _template(errors: ErrorsStream, multithread: bool, multiprocess: bool | None
     }
 
 
-class _Relay:
-    """Sends the parts of a response in order until its end.
-
-    Attributes:
-        started: whether the head has been sent; it cannot be replaced any more.
-    """
-
-    __slots__ = ("_feed", "_outlet", "_send", "started")
-
-    def __init__(self, outlet: Outlet[Part], feed: BodyFeed, send: Send) -> None:
-        self._outlet = outlet
-        self._feed = feed
-        self._send = send
-        self.started = False
-
-    async def run(self, context: contextvars.Context) -> None:
-        """Send until the end; raise what the app raised.
-
-        Args:
-            context: in which the app runs; what it sets there is set here before the last part leaves.
-        """
-        outlet, send = self._outlet, self._send
-        more = True
-        while more:
-            part = await outlet.take()
-            if isinstance(part, BaseException):
-                _raise(part)
-            head, data, more = part
-            size = len(data) + BLOCK_OVERHEAD_BYTES
-            if more:
-                self._feed.watch()  # a stream: learn of a lost client (AA-12)
-            else:
-                copy_changes(context)
-            if head is not None:
-                if self._feed.refusal is not None:
-                    raise self._feed.refusal  # the body is over its limit: 413, whatever the app made of it
-                self.started = True
-                await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
-            await send({"type": "http.response.body", "body": data, "more_body": more})
-            outlet.sent(size)
-
-
-def _raise(exc: BaseException) -> NoReturn:
-    """Raise what the app raised; what would end the loop or look like a cancellation is wrapped."""
-    try:
-        if isinstance(exc, Exception) and not isinstance(exc, (StopIteration, StopAsyncIteration)):
-            raise exc
-        raise AppProtocolError(f"the WSGI app raised {type(exc).__name__}") from exc
-    finally:
-        del exc  # the frame is in its traceback
-
-
 async def _refuse(send: Send, status: int) -> None:
     """Answer with a fixed text: nothing of the request comes back (SEC-26)."""
     body = _REASONS[status]
@@ -292,7 +246,7 @@ async def _refuse(send: Send, status: int) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def _deny(scope: Scope, receive: Receive, send: Send) -> None:
+async def _deny(receive: Receive, send: Send) -> None:
     """Refuse a websocket cleanly: 403 before anything is accepted (AA-03, S-30)."""
     await receive()
     await send({"type": "websocket.close", "code": 1000})

@@ -8,7 +8,7 @@ invents names from filling memory.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from bridge._protocol.limits import Limits
@@ -56,7 +56,7 @@ def content_length(value: str) -> int | None:
 
 def add_request_headers(
     environ: Environ,
-    headers: Iterable[Iterable[bytes]],
+    headers: Collection[Iterable[bytes]],
     limits: Limits,
     *,
     refuse_underscores: bool = False,
@@ -65,7 +65,7 @@ def add_request_headers(
 
     Args:
         environ: receives CONTENT_TYPE, CONTENT_LENGTH and HTTP_* keys, native values.
-        headers: pairs of raw name and raw value; read once, so a generator will do (AA-10).
+        headers: pairs of raw name and raw value.
         limits: the number and the size that are accepted.
         refuse_underscores: answer 400 to a name with an underscore instead of dropping the field.
 
@@ -75,10 +75,11 @@ def add_request_headers(
     Spec:
         PEP 3333 "environ Variables"; RFC 9110 sections 5.2, 5.3, 5.5, 17.10; D-06.
     """
+    if len(headers) > limits.max_headers:
+        raise PeerProtocolError("the request has too many header fields", status_hint=431)
     repeated: dict[str, list[str]] | None = None
-    size = count = 0
+    size = 0
     for raw_name, raw_value in headers:
-        count += 1
         size += len(raw_name) + len(raw_value)
         try:
             key = _environ_keys[raw_name]
@@ -95,16 +96,13 @@ def add_request_headers(
             value = value.strip(" \t")  # and nothing else: NBSP belongs to the value (H-16)
         if key not in environ:
             environ[key] = value
-            continue
-        if key in _SINGLETONS:
+        elif key in _SINGLETONS:
             _repeat_singleton(environ, key, value)
-            continue
-        if repeated is None:
-            repeated = {}
-        repeated.setdefault(key, []).append(value)
-        if count > limits.max_headers:  # also below; here it bounds the work on a flood of repeats
-            break
-    if count > limits.max_headers or size > limits.max_header_bytes:
+        else:
+            if repeated is None:
+                repeated = {}
+            repeated.setdefault(key, []).append(value)
+    if size > limits.max_header_bytes:
         raise PeerProtocolError("the request header is too large", status_hint=431)
     if repeated is not None:
         _join_repeated(environ, repeated)
@@ -261,13 +259,19 @@ def raw_headers(headers: Iterable[Iterable[object]]) -> RawHeaders:
         AppProtocolError: not pairs of bytes, no token, a control character.
     """
     checked: RawHeaders = []
-    for name, value in headers:
+    for field in headers:
+        try:
+            name, value = field
+        except (TypeError, ValueError):
+            raise AppProtocolError(
+                "http.response.start got a header that is not a pair of name and value"
+            ) from None
         if type(name) is not bytes or type(value) is not bytes:
-            name, value = _as_bytes(name), _as_bytes(value)  # noqa: PLW2901
+            name, value = _as_bytes(name), _as_bytes(value)
         native = _native_names.get(name)
         if native is None:
             native = _native_name(name)
-            name = name.lower()  # noqa: PLW2901
+            name = name.lower()
         text = value.decode("latin-1")
         if not text.isprintable() and _CONTROL.search(text):
             raise AppProtocolError(f"the value of response header {native!r} contains a control character")
@@ -279,7 +283,8 @@ def _as_bytes(value: object) -> bytes:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     raise AppProtocolError(
-        f"http.response.start got a header of {type(value).__name__} where bytes belong (ASGI www 'Response Start')"
+        f"http.response.start got a header of type {type(value).__name__}, not bytes "
+        "(ASGI www 'Response Start')"
     )
 
 

@@ -1,11 +1,11 @@
 """The life of an ASGI app around its requests (ASGI lifespan 2.0).
 
-    state        startup.complete  startup.failed  returns      raises       shutdown.complete  shutdown.failed
-    ───────────  ────────────────  ──────────────  ───────────  ───────────  ─────────────────  ───────────────
-    STARTING     RUNNING           FAILED          UNSUPPORTED  UNSUPPORTED  ✗                  ✗
-    RUNNING      ✗                 ✗               DEAD         DEAD         ✗                  ✗
-    STOPPING     ✗                 ✗               STOPPED      STOPPED      STOPPED            STOPPED
-    UNSUPPORTED, FAILED, DEAD, STOPPED: nothing more is expected; a return or an error changes nothing.
+  state        startup.complete  startup.failed  returns      raises       shutdown.complete  shutdown.failed
+  ───────────  ────────────────  ──────────────  ───────────  ───────────  ─────────────────  ───────────────
+  STARTING     RUNNING           FAILED          UNSUPPORTED  UNSUPPORTED  ✗                  ✗
+  RUNNING      ✗                 ✗               DEAD         DEAD         ✗                  ✗
+  STOPPING     ✗                 ✗               STOPPED      STOPPED      STOPPED            STOPPED
+  UNSUPPORTED, FAILED, DEAD, STOPPED: nothing more is expected; a return or an error changes nothing.
 
 An app that leaves before it answered does not support lifespan (L-04, D-08). One that leaves while running
 is DEAD: requests go on, and there is nobody to send a shutdown to (L-12).

@@ -6,14 +6,13 @@ HTTP and WebSocket share it: a handshake is the same head under another `type`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from bridge._protocol.headers import add_request_headers, headers_from_environ, is_token
 from bridge._protocol.limits import Limits
 from bridge._protocol.paths import (
     check_path,
-    native_from_raw,
     native_from_text,
     native_path,
     raw_from_native,
@@ -43,18 +42,27 @@ _PORT = re.compile(r"[0-9]{1,5}\Z")
 _URL_SCHEMES: Final = {"ws": "http", "wss": "https"}
 
 
-class ScopeView(dict[str, Any]):
-    """A copy of an ASGI scope that a WSGI app finds under `environ["bridge.scope"]`.
+class ScopeView(Mapping[str, Any]):
+    """The ASGI scope as a WSGI app finds it under `environ["bridge.scope"]`: for reading.
 
-    Reading it bypasses the middleware between the server and the app (E-23). Its `repr` names the
-    keys only: debug pages print environ values, and the headers hold cookies and passwords (SEC-35).
+    It bypasses the middleware between the server and the app (E-23). Its `repr` names the keys only: debug
+    pages print environ values, and the headers hold cookies and passwords (SEC-35).
     """
 
-    __slots__ = ()
+    __slots__ = ("_scope",)
 
-    def __init__(self, scope: Scope, headers: RawHeaders) -> None:
-        super().__init__(scope)
-        self["headers"] = tuple(headers)
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def __getitem__(self, key: str) -> Any:
+        value = self._scope[key]
+        return tuple(value) if key == "headers" else value  # a copy: the list is the server's (AA-04)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._scope)
+
+    def __len__(self) -> int:
+        return len(self._scope)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {', '.join(sorted(self))}>"
@@ -65,7 +73,7 @@ def environ_from_scope(
 ) -> Environ:
     """Translate the head of an ASGI request into a WSGI environ.
 
-    Pure: reads the scope and keeps no reference to it but in `bridge.scope`, a copy. The body
+    Pure: reads the scope and keeps no reference to it but behind `bridge.scope`, for reading. The body
     (`wsgi.input`) is the caller's to add.
 
     Args:
@@ -92,31 +100,34 @@ def environ_from_scope(
 
     query = scope.get("query_string") or b""
     path = scope["path"]
+    if path[:1] != "/" or not path.isascii():  # a plain path is its own native form
+        path = check_path(native_path(path, scope.get("raw_path")), method)
     if len(path) + len(query) > limits.max_path_bytes:
         raise PeerProtocolError("the request path is too long", status_hint=414)
-    path = check_path(native_path(path, scope.get("raw_path")), method)
     root = scope.get("root_path")
     if root:
         environ["SCRIPT_NAME"], environ["PATH_INFO"] = _split_root(path, root)
     else:
         environ["SCRIPT_NAME"] = ""
         environ["PATH_INFO"] = path
-    environ["QUERY_STRING"] = native_from_raw(query)
+    environ["QUERY_STRING"] = query.decode("latin-1")
 
     version = scope.get("http_version") or "1.1"
     environ["SERVER_PROTOCOL"] = _PROTOCOLS.get(version) or _protocol(version)
     scheme = scope.get("scheme") or "http"
-    scheme = _URL_SCHEMES.get(scheme, scheme)
+    if scheme != "http":
+        scheme = _URL_SCHEMES.get(scheme, scheme)
+        if scheme == "https":
+            environ["HTTPS"] = "on"  # and no such key on http: some readers take any value for "on" (T-09)
     environ["wsgi.url_scheme"] = scheme
-    if scheme == "https":
-        environ["HTTPS"] = "on"  # and no such key on http: some readers take any value for "on" (T-09)
 
     headers = scope.get("headers") or ()
-    if not isinstance(headers, (list, tuple)):
-        headers = list(headers)
+    if type(headers) is not list:
+        headers = list(headers)  # it may be a generator, and is read again (AA-10)
+        scope = {**scope, "headers": headers}
     add_request_headers(environ, headers, limits, refuse_underscores=refuse_underscores)
     _add_addresses(environ, scope, scheme)
-    environ["bridge.scope"] = ScopeView(scope, headers)
+    environ["bridge.scope"] = ScopeView(scope)
     return environ
 
 
@@ -137,28 +148,31 @@ def _add_addresses(environ: Environ, scope: Scope, scheme: str) -> None:
     come as str from granian 2.8, addresses as lists from daphne 4.2.
     """
     name, port = _address(scope.get("server"))
-    if name is None or port is None:
+    if not name or not port:
         name, port = _server_from_host(environ.get("HTTP_HOST"), scheme)
     environ["SERVER_NAME"] = name
     environ["SERVER_PORT"] = port
     name, port = _address(scope.get("client"))
-    if name is not None:
+    if name:
         environ["REMOTE_ADDR"] = name
-        if port is not None:
+        if port:
             environ["REMOTE_PORT"] = port
 
 
-def _address(pair: Iterable[Any] | None) -> tuple[str | None, str | None]:
-    """Read an ASGI address; IPv6 without brackets (U-24). A unix socket has no port."""
+def _address(pair: Iterable[Any] | None) -> tuple[str, str]:
+    """Read an ASGI address; IPv6 without brackets (U-24). What is unknown is empty."""
     if not pair:
-        return None, None
+        return "", ""
     host, port = pair
+    if type(port) is int and 0 < port < 65536:
+        port = str(port)
+    elif not isinstance(port, str) or not _PORT.match(port):  # a unix socket has none
+        port = ""
     if not host:
-        return None, None
-    port = None if port is None else str(port)
-    if port is not None and not _PORT.match(port):
-        port = None
-    return native_from_text(str(host).strip("[]")), port
+        return "", ""
+    if type(host) is not str or not host.isascii() or host[0] == "[":
+        host = native_from_text(str(host).strip("[]"))
+    return host, port
 
 
 def _server_from_host(host: str | None, scheme: str) -> tuple[str, str]:
@@ -216,11 +230,34 @@ def scope_from_environ(environ: Environ, limits: Limits) -> Scope:
         "raw_path": raw_path("", path, uri),
         "query_string": raw_from_native(query),
         "root_path": text_from_native(root),
-        "headers": headers_from_environ(environ, limits),
+        "headers": _carried_headers(environ, limits) or headers_from_environ(environ, limits),
         "client": _client(environ),
         "server": _server(environ),
         "extensions": {},
     }
+
+
+def _carried_headers(environ: Environ, limits: Limits) -> RawHeaders | None:
+    """Give the fields of the ASGI request that this one was made from, unflattened (A-46).
+
+    An environ has one value a name; behind a `WSGIToASGI` the list with its repeats, its order and its
+    underscores is still known. It counts only while every header key of the environ still agrees with it:
+    WSGI middleware may have changed one.
+    """
+    view = environ.get("bridge.scope")
+    if type(view) is not ScopeView:
+        return None
+    # A server, or the middleware before this, may have left upper case and blanks (A-09).
+    headers: RawHeaders = [(bytes(name).lower(), value.strip(b" \t")) for name, value in view["headers"]]
+    expected: Environ = {"SERVER_PROTOCOL": environ.get("SERVER_PROTOCOL", "")}
+    add_request_headers(expected, headers, limits)
+    del expected["SERVER_PROTOCOL"]
+    actual = {key: environ[key] for key in environ if key[:5] == "HTTP_" or key[:8] == "CONTENT_"}
+    if actual != expected:
+        return None
+    if "CONTENT_LENGTH" in expected:
+        return headers
+    return [field for field in headers if field[0] != b"content-length"]
 
 
 def _client(environ: Environ) -> tuple[str, int] | None:

@@ -56,6 +56,4 @@ class RequestBodyCycle:
                 (RFC 9112 section 8, SEC-11).
         """
         if self.length is not None and self.received < self.length:
-            raise ClientDisconnected(
-                f"the request body ended after {self.received} of {self.length} bytes"
-            )
+            raise ClientDisconnected(f"the request body ended after {self.received} of {self.length} bytes")

@@ -66,7 +66,7 @@ class Head:
         dropped: the names of the hop-by-hop fields that were taken out.
     """
 
-    __slots__ = ("bodiless", "dropped", "headers", "length", "status")
+    __slots__ = ("_tunnel", "bodiless", "dropped", "headers", "length", "status")
 
     def __init__(self, status: int, headers: RawHeaders, method: str) -> None:
         """Apply the rules of HTTP to the fields of an app.
@@ -84,20 +84,21 @@ class Head:
         self.length: int | None = None
         self.bodiless = status in _WITHOUT_BODY or method == "HEAD"
         self.dropped: tuple[bytes, ...] = ()
+        self._tunnel = method == "CONNECT" and status < 300  # takes no length (RFC 9110 section 9.3.6)
         ruled = [field for field in headers if field[0] in _RULED]
         if ruled:
-            self._apply_rules(ruled, method)
+            self._apply_rules(ruled)
         if status == 205:  # RFC 9110 section 15.3.6
             self._without({b"content-length"})
             self._declare(0)
 
-    def _apply_rules(self, ruled: RawHeaders, method: str) -> None:
+    def _apply_rules(self, ruled: RawHeaders) -> None:
         first_name, first_value = ruled[0]
         if first_name == b"content-length":
             self.length = content_length(first_value.decode("latin-1"))
             if self.length is None:
                 raise AppProtocolError("the Content-Length of the response is not a number")
-            if len(ruled) == 1 and self.status != 204 and method != "CONNECT":
+            if len(ruled) == 1 and self.status != 204 and not self._tunnel:
                 return  # the common response has this one ruled field
         names = set(_HOP_BY_HOP)
         lengths = set()
@@ -109,15 +110,15 @@ class Head:
         self.dropped = tuple(name for name, _ in self.headers if name in names)
         self._without(names)
         if lengths:
-            self._settle_length(lengths, method)
+            self._settle_length(lengths)
 
-    def _settle_length(self, lengths: set[bytes], method: str) -> None:
+    def _settle_length(self, lengths: set[bytes]) -> None:
         length = content_length(lengths.pop().decode("latin-1"))
         if length is None or lengths:
             raise AppProtocolError("the response has no single valid Content-Length")
         self._without({b"content-length"})
         self.length = None
-        if self.status != 204 and not (method == "CONNECT" and self.status < 300):
+        if self.status != 204 and not self._tunnel:
             self._declare(length)
 
     def _without(self, names: set[bytes]) -> None:
@@ -129,7 +130,7 @@ class Head:
 
     def declare_whole(self, length: int) -> None:
         """Add the Content-Length of a body that is known to be whole, where one may stand (W-58)."""
-        if self.length is None and not self.bodiless:
+        if self.length is None and not self.bodiless and not self._tunnel:
             self._declare(length)
 
 
@@ -252,6 +253,17 @@ class ResponseCycle:
         return self.state is State.DONE
 
     @property
+    def held(self) -> Head:
+        """The head, once there is one.
+
+        Raises:
+            AppProtocolError: there was no start.
+        """
+        if self.head is None:
+            raise AppProtocolError(_ILLEGAL["data"])
+        return self.head
+
+    @property
     def full(self) -> bool:
         """Whether nothing the app could still send may leave."""
         head = self.head
@@ -283,7 +295,8 @@ class ResponseCycle:
         self._step("data")
         head = self.head
         if head is None or head.bodiless:
-            self.excess = head is not None and head.status in _WITHOUT_BODY  # HEAD may well try (H-01, H-03)
+            if block and head is not None and head.status in _WITHOUT_BODY:  # HEAD may well try (H-01, H-03)
+                self.excess = True
             return b""
         if self.state is State.DONE:
             self.excess = True
@@ -296,6 +309,23 @@ class ResponseCycle:
         self._sent += len(block)
         return block
 
+    def check(self, size: int, *, last: bool) -> None:
+        """Check the next block against Content-Length before it is taken.
+
+        Raises:
+            AppProtocolError: it is too long, or the last one and too short; nothing has changed.
+        """
+        head = self.head
+        if head is None or head.length is None or head.bodiless:
+            return
+        total = self._sent + size
+        if total > head.length:
+            raise AppProtocolError("the response body is longer than its Content-Length")
+        if last and total < head.length:
+            raise AppProtocolError(
+                f"the response body ended after {total} of {head.length} bytes of its Content-Length"
+            )
+
     def end(self) -> None:
         """Take the end of the body.
 
@@ -303,9 +333,5 @@ class ResponseCycle:
             AppProtocolError: there was no start, or less came than Content-Length declared; the
                 response must then be cut, so that the client can tell (W-57, H-26).
         """
-        head = self.head
-        if head is not None and head.length is not None and not head.bodiless and self._sent < head.length:
-            raise AppProtocolError(
-                f"the response body ended after {self._sent} of {head.length} bytes of its Content-Length"
-            )
+        self.check(0, last=True)
         self._step("end")

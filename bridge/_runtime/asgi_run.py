@@ -8,15 +8,16 @@ to the app before it is yielded, so that the app can go on while the server writ
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 from collections import deque
 from enum import Enum
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from bridge._protocol.request_body import RequestBodyCycle
 from bridge._protocol.response import Head, ResponseCycle, head_from_asgi
-from bridge._runtime.context import adopt_locals, copy_changes
+from bridge._runtime.context import adopt_locals, copy_changes, forget_changes, keep_until_next
 from bridge._runtime.crossing import Inlet, Mailbox
 from bridge._runtime.naming import name_of
 from bridge.errors import AppProtocolError, BodyTooLarge, ClientDisconnected
@@ -98,6 +99,7 @@ class ASGIRun:
         self._mailbox = mailbox
         self._inlet: Inlet[_Item] = Inlet(mailbox)
         self._cycle = ResponseCycle()
+        forget_changes()
         self._context = contextvars.copy_context()
         self._chunks: deque[tuple[bytes, bool]] = deque() if has_body else deque([(b"", False)])
         self._body_done = not has_body
@@ -117,6 +119,7 @@ class ASGIRun:
         Ends with a part, with the end of the app, or when the loop is gone.
 
         Raises:
+            BodyTooLarge: the request body is over its limit; `refusal` has it too.
             BaseException: what the app raised, or AppProtocolError if it ended without an end.
         """
         inlet = self._inlet
@@ -131,14 +134,15 @@ class ASGIRun:
             elif isinstance(item, BaseException):
                 raise item
             else:
-                part: Part = item  # type: ignore[assignment]
+                part: Part = item
                 if not part[2]:
-                    copy_changes(self._context)
+                    keep_until_next(copy_changes(self._context))
                 return part
 
     def leave(self) -> None:
         """Tell the app that the client has gone: the server closed the response early (A-33)."""
-        self._mailbox.post(self.disconnect)
+        with contextlib.suppress(ClientDisconnected):  # the loop is closed: there is no app to tell
+            self._mailbox.post(self.disconnect)
 
     def _read(self) -> None:
         """Read a piece of the body, with the one method and the one argument that PEP 3333 names (WA-07)."""
@@ -154,8 +158,8 @@ class ASGIRun:
         except BodyTooLarge as exc:
             self.refusal = exc
             self._mailbox.post(self._input_failed)
-            return
-        except Exception as exc:  # noqa: BLE001 - servers raise what they like for a lost client
+            raise  # the refusal does not wait for the app
+        except Exception as exc:  # servers raise what they like for a lost client
             _log.debug("wsgi.input failed: %s", type(exc).__name__)
             self._mailbox.post(self._input_failed)
             return
@@ -169,7 +173,7 @@ class ASGIRun:
         adopt_locals()
         try:
             await self._app(self._scope, self._receive, self._send)
-        except BaseException as exc:  # noqa: BLE001 - the loop survives its apps (A-41, SEC-34)
+        except BaseException as exc:  # the loop survives its apps (A-41, SEC-34)
             self._failed(exc)
         else:
             self._returned()
@@ -253,10 +257,12 @@ class ASGIRun:
         more = message.get("more_body", False)
         if not more and not committed and head is not None:
             head.declare_whole(len(body))
+        cycle.check(len(body), last=not more)
         if body or more:
+            excess = cycle.excess
             body = cycle.data(body)
-            if cycle.excess and head is not None and not head.bodiless:
-                raise AppProtocolError("the response body is longer than its Content-Length")
+            if cycle.excess and not excess:
+                _log.warning("%s sent a body with a status that has none; it was dropped", name_of(self._app))
         if more:
             self._inlet.put((None if committed else head, body, True), len(body) + BLOCK_OVERHEAD_BYTES)
             if self._inlet.crowded:
@@ -306,5 +312,3 @@ def _as_bytes(body: object) -> bytes:
     if isinstance(body, (bytes, bytearray, memoryview)):
         return bytes(body)
     raise AppProtocolError(f"http.response.body got a body of type {type(body).__name__}: expected bytes")
-
-

@@ -15,7 +15,7 @@ from typing import Any, Final
 from bridge._protocol.request_body import RequestBodyCycle
 from bridge._runtime.crossing import Inlet, Mailbox
 from bridge.errors import BodyTooLarge, ClientDisconnected, ProtocolError
-from bridge.types import Receive
+from bridge.types import Environ, Receive
 
 __all__ = ["BUFFER_BYTES", "BodyFeed", "Input"]
 
@@ -32,15 +32,22 @@ class BodyFeed:
 
     The pump runs while the reader wants data and there is room, and from `watch()` on also to learn that
     the client has gone: most servers ignore `send()` to a lost client, so a pending `receive()` is the
-    only way to know (D-07).
+    only way to know (D-07). A common request needs none of this, and makes none of it.
 
     Args:
+        environ: of the request: what it says of the body.
         receive: of the ASGI request; awaited as it is given (granian 2.8 needs that).
         mailbox: of the loop.
-        cycle: counts the body.
+        limit: the most bytes of a body that are accepted; None for no limit.
+
+    Attributes:
+        wanted: whether a body was announced, and may be fetched before the app asks: not where the client
+            waits for `100 Continue`, which the first `receive()` sends (W-51).
         on_disconnect: called on the loop, once, when the client has gone.
-        expects_continue: the client waits for `100 Continue`, which the first `receive()` sends: only a
-            read of the app, or a started response, may cause one (W-51).
+        refusal: set when the body has gone over its limit.
+
+    Raises:
+        BodyTooLarge: the declared length is over the limit already.
     """
 
     __slots__ = (
@@ -49,35 +56,36 @@ class BodyFeed:
         "_expects_continue",
         "_items",
         "_mailbox",
-        "_on_disconnect",
         "_pump",
         "_receive",
         "_watching",
         "closed",
+        "on_disconnect",
         "refusal",
+        "wanted",
     )
 
-    def __init__(
-        self,
-        receive: Receive,
-        mailbox: Mailbox,
-        cycle: RequestBodyCycle,
-        on_disconnect: Callable[[], None],
-        *,
-        expects_continue: bool = False,
-    ) -> None:
-        self._expects_continue = expects_continue
+    def __init__(self, environ: Environ, receive: Receive, mailbox: Mailbox, limit: int | None) -> None:
+        declared = environ.get("CONTENT_LENGTH")
+        length = int(declared) if declared is not None else None  # digits: `environ_from_scope` has checked
+        self._cycle = RequestBodyCycle(length, limit)
         self._receive = receive
         self._mailbox = mailbox
-        self._cycle = cycle
-        self._on_disconnect = on_disconnect
-        # Chunks, then _END or an exception.
-        self._items: Inlet[bytes | Exception] = Inlet(mailbox, BUFFER_BYTES)
+        self._expects_continue = "HTTP_EXPECT" in environ
+        self.wanted = bool(length) and not self._expects_continue
+        self._items: Inlet[bytes | Exception] | None = None  # chunks, then _END or an exception
         self._ended = False
         self._watching = False
         self._pump: asyncio.Task[None] | None = None
         self.closed = False
+        self.on_disconnect: Callable[[], None] | None = None
         self.refusal: BodyTooLarge | None = None
+
+    def _opened(self) -> Inlet[bytes | Exception]:
+        items = self._items
+        if items is None:
+            items = self._items = Inlet(self._mailbox, BUFFER_BYTES)
+        return items
 
     # ------------------------------------------------------------ in the thread
 
@@ -91,23 +99,30 @@ class BodyFeed:
             ClientDisconnected: the client left before the body was complete; this is no end of file (W-29).
             BodyTooLarge: the body is over its limit.
         """
-        if self._pump is None and self._items.empty and not self.closed:
+        items = self._items
+        if items is None:
+            # Made here before the loop hears of it, and `closed` looked at after it is made, as `close()`
+            # looks at it after it set `closed`: one of the two always sees the other.
+            items = self._opened()
+        if self._pump is None and items.empty:
+            if self.closed:
+                raise ClientDisconnected("the request is over")
             self._mailbox.post(self.start)
-        item = self._items.get()
+        item = items.get()
         if item and not isinstance(item, Exception):
             return item
-        self._items.unget(item)  # the end stays the end, for whoever reads again (W-21, W-30)
+        items.unget(item)  # the end stays the end, for whoever reads again (W-21, W-30)
         if isinstance(item, Exception):
             raise item
         return _END
 
     # ------------------------------------------------------------ on the loop
 
-    async def prefetch(self) -> bytes | None:
-        """Take the first event in the request's own task, before the app runs.
+    async def prefetch(self) -> io.BytesIO | Input:
+        """Take the first event in the request's own task, before a thread is taken.
 
         Returns:
-            The whole body if it came in one event; None if there is more, for the reader to pull.
+            What the app is to read: the whole body if it came in one event, else one that pulls the rest.
 
         Raises:
             ClientDisconnected: the client left, or sent less than it declared.
@@ -122,9 +137,9 @@ class BodyFeed:
             self._ended = True
             data = self._cycle.data(data)
             self._cycle.end()
-            return data
+            return io.BytesIO(data)
         self._feed(data)
-        return None
+        return Input(self)
 
     def start(self) -> None:
         """Pull until the end of the body."""
@@ -145,13 +160,9 @@ class BodyFeed:
 
     def close(self) -> None:
         """End the pump, and have every further read raise instead of wait (W-30)."""
-        if self.closed:
-            return
         self.closed = True
-        if not self._ended:
-            self._items.put(ClientDisconnected("the request is over"))
-        else:
-            self._items.put(_END)
+        if self._items is not None:
+            self._items.put(_END if self._ended else ClientDisconnected("the request is over"))
         if self._pump is not None:
             self._pump.cancel()
 
@@ -165,14 +176,15 @@ class BodyFeed:
                     return
                 if not self._ended:
                     self._take(data, more=event.get("more_body", False))
-                while self._items.crowded:
-                    await self._items.room()
+                items = self._items
+                if items is not None and items.crowded:
+                    await items.room()
         except BodyTooLarge as exc:
             self.refusal = exc
             self._end(exc)
         except OSError:
             self._disconnected()
-        except Exception as exc:  # noqa: BLE001 - told to the reader, which is where it can be handled
+        except Exception as exc:  # told to the reader, which is where it can be handled
             self._end(exc)
         finally:
             self._pump = None
@@ -188,17 +200,18 @@ class BodyFeed:
     def _feed(self, data: bytes) -> None:
         data = self._cycle.data(data)
         if data:
-            self._items.put(data, len(data))
+            self._opened().put(data, len(data))
 
     def _end(self, item: bytes | Exception) -> None:
         if not self._ended:
             self._ended = True
-            self._items.put(item)
+            self._opened().put(item)
 
     def _disconnected(self) -> None:
         self._end(ClientDisconnected("the client disconnected before its request body was complete"))
         self._watching = False
-        self._on_disconnect()
+        if self.on_disconnect is not None:
+            self.on_disconnect()
 
     @staticmethod
     def _data_of(event: Any) -> bytes | None:
@@ -245,7 +258,7 @@ class Input:
         return iter(self._open())
 
     def __getattr__(self, name: str) -> Any:
-        """Offer the rest of a binary reader: read1, readinto, peek, readable, …"""
+        """Offer the rest of a binary reader: read1, readinto, peek, readable and so on."""
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(self._open(), name)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["adopt_locals", "copy_changes"]
+__all__ = ["adopt_locals", "copy_changes", "forget_changes", "keep_until_next"]
 
 _MISSING = object()
+_left = threading.local()
 
 
 def adopt_locals() -> None:
@@ -20,31 +23,50 @@ def adopt_locals() -> None:
     own way to move work re-homes the storage (asgiref.sync._restore_context); there is no public call for
     it, so both names are looked up and a version without them needs nothing.
     """
-    found = _asgiref()
-    if found is None:
+    context = contextvars.copy_context()
+    if not context or (found := _asgiref()) is None:
         return
     storage_type, rehome = found
-    for var, value in contextvars.copy_context().items():
+    for var, value in context.items():
         if isinstance(value, storage_type):
             var.set(rehome(value))
 
 
-def copy_changes(source: contextvars.Context) -> None:
+def copy_changes(source: contextvars.Context) -> list[contextvars.Token[Any]]:
     """Set in the current context what was set in `source`, a copy of it that ran elsewhere.
 
     So a value set by the wrapped app is seen by the middleware outside, as if there were no bridge. A
     variable that was only unset stays as it is: contextvars has no way to take a value away.
+
+    Returns:
+        What undoes it.
     """
+    changes: list[contextvars.Token[Any]] = []
+    if not source:
+        return changes
     found = _asgiref()
     for var, value in source.items():
         if found is not None and isinstance(value, found[0]):
             current = var.get(_MISSING)
             if isinstance(current, found[0]) and _data(current) is _data(value):
                 continue
-            value = found[1](value)  # noqa: PLW2901
+            value = found[1](value)
         elif var.get(_MISSING) is value:
             continue
-        var.set(value)
+        changes.append(var.set(value))
+    return changes
+
+
+def keep_until_next(changes: list[contextvars.Token[Any]]) -> None:
+    """Let changes stand until the next request of this thread: a server's threads serve many (A-40)."""
+    _left.changes = changes
+
+
+def forget_changes() -> None:
+    """Undo what the request before has left in this thread."""
+    for token in reversed(_left.__dict__.pop("changes", ())):
+        with contextlib.suppress(ValueError):  # it was in another context, which this request does not see
+            token.var.reset(token)
 
 
 def _asgiref() -> tuple[type, Callable[[Any], Any]] | None:

@@ -62,7 +62,7 @@ class Mailbox:
             act = posts.popleft()
             try:
                 act()
-            except Exception as exc:  # noqa: BLE001 - one exchange must not stop the others
+            except Exception as exc:  # one exchange must not stop the others
                 self.loop.call_exception_handler({"message": "a posted act failed", "exception": exc})
 
 
@@ -73,7 +73,18 @@ class Outlet(Generic[T]):
     only, so their difference needs no lock.
     """
 
-    __slots__ = ("_blocked", "_gate", "_gone", "_high", "_items", "_mailbox", "_posted", "_sent", "_waiter", "closed")
+    __slots__ = (
+        "_blocked",
+        "_error",
+        "_gate",
+        "_high",
+        "_items",
+        "_mailbox",
+        "_posted",
+        "_sent",
+        "_waiter",
+        "closed",
+    )
 
     def __init__(self, mailbox: Mailbox, high_water_bytes: int = HIGH_WATER_BYTES) -> None:
         self._mailbox = mailbox
@@ -84,7 +95,7 @@ class Outlet(Generic[T]):
         self._sent = 0
         self._blocked = False
         self._gate: SimpleQueue[None] | None = None
-        self._gone = False
+        self._error: BaseException | None = None
         self.closed = False
 
     # ------------------------------------------------------------ in the thread
@@ -112,6 +123,12 @@ class Outlet(Generic[T]):
         if self._posted - self._sent > self._high:
             self._wait_for_room()
 
+    def fail(self, error: BaseException) -> None:
+        """Have `take()` raise `error` after the items that are there."""
+        self._error = error
+        if self._waiter is not None:
+            self._mailbox.post(self._wake)
+
     def _wait_for_room(self) -> None:
         gate = self._gate
         if gate is None:
@@ -133,26 +150,25 @@ class Outlet(Generic[T]):
     # ------------------------------------------------------------ on the loop
 
     async def take(self) -> T:
-        """Wait for the next item. One task at a time; ends with an item, a cut or a cancellation.
+        """Wait for the next item. One task at a time; ends with an item, a failure, a cut or a cancellation.
 
         Raises:
             ClientDisconnected: the client has gone.
+            BaseException: what `fail()` was given.
         """
         while not self._items:
-            if self._gone:
-                raise ClientDisconnected()
+            if self._error is not None:
+                try:
+                    raise self._error
+                finally:
+                    self._error = None  # this frame is in its traceback: break the cycle
             waiter = self._waiter = self._mailbox.loop.create_future()
             try:
-                if not self._items and not self._gone:
+                if not self._items and self._error is None:
                     await waiter
             finally:
                 self._waiter = None
         return self._items.popleft()
-
-    @property
-    def ready(self) -> T | None:
-        """The next item if one is there already; it stays the next."""
-        return self._items[0] if self._items else None
 
     def sent(self, size: int) -> None:
         """Note that so many bytes have left: the thread may go on."""
@@ -170,7 +186,7 @@ class Outlet(Generic[T]):
     def cut(self) -> None:
         """Close because the client has gone; `take()` raises ClientDisconnected."""
         self.close()
-        self._gone = True
+        self._error = ClientDisconnected()
         self._wake()
 
     def _open(self) -> None:

@@ -98,7 +98,7 @@ class Lifespan:
         error: BaseException | None = None
         try:
             await self._app(scope, self._events.get, self._send)
-        except BaseException as exc:  # noqa: BLE001 - the loop survives its apps (A-41)
+        except BaseException as exc:  # the loop survives its apps
             error = exc
         before = self._cycle.state
         self._cycle.left(error)

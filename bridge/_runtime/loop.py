@@ -80,7 +80,7 @@ class LoopThread:
     def _run(self, ready: Future[Mailbox]) -> None:
         try:
             loop = (self._factory or _best_loop)()
-        except BaseException as exc:  # noqa: BLE001 - the starter waits for it
+        except BaseException as exc:  # the starter waits for it
             ready.set_exception(exc)
             return
         asyncio.set_event_loop(loop)

@@ -11,15 +11,15 @@ from bridge._protocol.response import Head, ResponseCycle, head_from_wsgi
 from bridge._runtime.context import adopt_locals
 from bridge._runtime.crossing import HIGH_WATER_BYTES, Outlet
 from bridge._runtime.naming import name_of
-from bridge.errors import AppProtocolError, ClientDisconnected
-from bridge.types import Environ, ExcInfo, WSGIApp, Write
+from bridge.errors import AppProtocolError
+from bridge.types import Environ, ExcInfo, Write, WSGIApp
 
 __all__ = ["BLOCK_OVERHEAD_BYTES", "Part", "WSGIRun"]
 
 _log = logging.getLogger("bridge.wsgi")
 
-Part: TypeAlias = "tuple[Head | None, bytes, bool] | BaseException"
-"""A head that leaves with it or None, a block, and whether more will come; or why there is no more."""
+Part: TypeAlias = "tuple[Head, bytes, bool]"
+"""The head, which leaves with the first part, a block, and whether more will come."""
 
 BLOCK_OVERHEAD_BYTES = 128
 """What a block in flight costs beside its bytes; keeps a flood of one-byte blocks bounded."""
@@ -32,8 +32,10 @@ class WSGIRun:
         app: the WSGI app.
         environ: of this request; the app's from now on.
         outlet: takes the parts of the response.
-        context: a copy of the ASGI task's, so that its variables are seen.
         on_dropped: told the hop-by-hop fields that were taken out; may raise (`strict`).
+
+    Attributes:
+        context: a copy of that of the ASGI task, so that its variables are seen.
     """
 
     __slots__ = ("_app", "_cycle", "_environ", "_method", "_on_dropped", "_outlet", "_wrote", "context")
@@ -43,7 +45,6 @@ class WSGIRun:
         app: WSGIApp,
         environ: Environ,
         outlet: Outlet[Part],
-        context: contextvars.Context,
         on_dropped: Callable[[Head], None],
     ) -> None:
         self._app = app
@@ -53,7 +54,7 @@ class WSGIRun:
         self._cycle = ResponseCycle()
         self._wrote = False
         self._on_dropped = on_dropped
-        self.context = context
+        self.context = contextvars.copy_context()
 
     def __call__(self) -> None:
         """Run the request; called by a worker thread. Never raises."""
@@ -61,7 +62,7 @@ class WSGIRun:
             return
         try:
             self.context.run(self._serve)
-        except BaseException as exc:  # noqa: BLE001 - a worker survives its apps (SEC-34)
+        except BaseException as exc:  # a worker survives its apps (SEC-34)
             self._fail(exc)
 
     def _serve(self) -> None:
@@ -70,7 +71,8 @@ class WSGIRun:
         try:
             if not _iterable(type(result)):
                 raise AppProtocolError(
-                    f"the WSGI app {self._name()} returned {type(result).__name__}: expected an iterable of bytes"
+                    f"the WSGI app {self._name()} returned {type(result).__name__}: "
+                    "expected an iterable of bytes"
                 )
             self._emit(result)
         finally:
@@ -132,15 +134,14 @@ class WSGIRun:
                 return False
             body = b"".join(blocks)
         cycle = self._cycle
-        head = cycle.head
-        if head is None:
-            raise AppProtocolError(f"the WSGI app {self._name()} did not call start_response")
-        head.declare_whole(len(body))
+        if cycle.head is not None:
+            cycle.head.declare_whole(len(body))
         if body:
             body = cycle.data(body)
-            self._warn_excess()
+            if cycle.excess:
+                self._warn_excess()
         cycle.end()
-        self._outlet.put((head, body, False), 0)
+        self._outlet.put((cycle.held, body, False), 0)
         return True
 
     def _send(self, block: bytes) -> None:
@@ -150,30 +151,26 @@ class WSGIRun:
         if not block:
             return
         cycle = self._cycle
-        committed = cycle.committed
+        was_done = cycle.done
         block = cycle.data(block)
-        if cycle.full:
-            # The last byte is known: the end goes with it, and `_end` finds nothing left to say.
+        head = cycle.held
+        if not cycle.full:
+            self._outlet.put((head, block, True), len(block) + BLOCK_OVERHEAD_BYTES)
+            return
+        if cycle.excess:
             self._warn_excess()
-            was_done = cycle.done
+        if not was_done:  # the last byte is known: the end goes with it, and `_end` has nothing left to say
             cycle.end()
-            if not was_done:
-                self._outlet.put((None if committed else cycle.head, block, False), 0)
-        else:
-            self._outlet.put(
-                (None if committed else cycle.head, block, True), len(block) + BLOCK_OVERHEAD_BYTES
-            )
+            self._outlet.put((head, block, False), 0)
 
     def _end(self) -> None:
         cycle = self._cycle
         if cycle.done:
             return
-        committed = cycle.committed
-        head = cycle.head
-        if not committed and head is not None:
-            head.declare_whole(0)
+        if not cycle.committed and cycle.head is not None:
+            cycle.head.declare_whole(0)
         cycle.end()
-        self._outlet.put((None if committed else head, b"", False), 0)
+        self._outlet.put((cycle.held, b"", False), 0)
 
     # ------------------------------------------------------------ ends
 
@@ -196,14 +193,15 @@ class WSGIRun:
         if self._cycle.done:
             _log.error("%s failed after its response was complete", self._name(), exc_info=exc)
             return
-        try:
-            self._outlet.put(exc, 0)
-        except ClientDisconnected:
-            pass
+        if not isinstance(exc, Exception) or isinstance(exc, (StopIteration, StopAsyncIteration)):
+            # It would end the loop, or pass for a cancellation or the end of an iteration (SEC-34).
+            wrapped = AppProtocolError(f"the WSGI app {self._name()} raised {type(exc).__name__}")
+            wrapped.__cause__ = exc
+            exc = wrapped
+        self._outlet.fail(exc)
 
     def _warn_excess(self) -> None:
-        if self._cycle.excess:
-            _log.warning("%s sent more than its Content-Length or status allows; it was cut", self._name())
+        _log.warning("%s sent more than its Content-Length or status allows; it was cut", self._name())
 
     def _wrong_block(self, block: object) -> AppProtocolError:
         return AppProtocolError(
@@ -216,4 +214,6 @@ class WSGIRun:
 
 def _iterable(kind: type) -> bool:
     """Tell whether a type can be a response, without touching the object (W-50, W-59)."""
-    return kind is not str and kind is not bytes and (hasattr(kind, "__iter__") or hasattr(kind, "__getitem__"))
+    return (
+        kind is not str and kind is not bytes and (hasattr(kind, "__iter__") or hasattr(kind, "__getitem__"))
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -118,8 +119,22 @@ async def get(app: ASGIApp, path: str = "/", **scope: Any) -> Exchange:
     return await Exchange().run(app, http_scope(path, **scope))
 
 
-async def post(app: ASGIApp, *chunks: bytes, headers: Iterable[tuple[bytes, bytes]] | None = None) -> Exchange:
+async def post(
+    app: ASGIApp, *chunks: bytes, headers: Iterable[tuple[bytes, bytes]] | None = None
+) -> Exchange:
     """Send one POST of these chunks, with a Content-Length unless headers are given."""
     if headers is None:
         headers = [(b"content-length", b"%d" % sum(map(len, chunks)))]
-    return await Exchange(*body_events(*(chunks or (b"",)))).run(app, http_scope(method="POST", headers=headers))
+    return await Exchange(*body_events(*(chunks or (b"",)))).run(
+        app, http_scope(method="POST", headers=headers)
+    )
+
+
+async def happened(event: threading.Event, *, timeout: float = 10) -> bool:
+    """Wait for an event of another thread without blocking the loop; tell whether it came."""
+    return await asyncio.to_thread(event.wait, timeout)
+
+
+async def stayed_away(event: threading.Event, *, seconds: float = 0.2) -> bool:
+    """Give something that must not happen the time to happen; a busy machine can only err to True."""
+    return not await happened(event, timeout=seconds)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -120,6 +121,54 @@ def _wait_until_it_listens(server: Server, seconds: float = 60.0) -> None:
         else:
             return
     raise RuntimeError(f"the server does not listen:\n{server.output}")
+
+
+def wait_for_output(server: Server, *texts: str, seconds: float = 20.0) -> str:
+    """Wait until a server has logged all of these texts; give the whole output."""
+    end = time.monotonic() + seconds
+    while not all(text in (output := server.output) for text in texts):
+        if time.monotonic() > end:
+            missing = [text for text in texts if text not in output]
+            raise AssertionError(f"not in the log: {missing}\n{output[-4000:]}")
+        time.sleep(0.02)  # there is no event for another process writing to its log
+    return output
+
+
+@dataclass
+class MemoryUse:
+    """Resident memory of a server while something went on, in bytes."""
+
+    before: int
+    peak: int
+
+    @property
+    def growth(self) -> int:
+        return self.peak - self.before
+
+
+@contextmanager
+def watched_memory(server: Server, seconds: float = 0.02) -> Iterator[MemoryUse]:
+    """Sample the memory of a server until the block ends."""
+    workers = server.workers()
+
+    def rss() -> int:
+        return sum(worker.memory_info().rss for worker in workers)
+
+    use = MemoryUse(rss(), 0)
+    over = threading.Event()
+
+    def sample() -> None:
+        while not over.wait(seconds):
+            use.peak = max(use.peak, rss())
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    try:
+        yield use
+    finally:
+        over.set()
+        thread.join()
+        use.peak = max(use.peak, rss())
 
 
 def stop(server: Server, seconds: float = 10.0) -> None:

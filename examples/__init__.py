@@ -1,0 +1,1 @@
+"""Small sites to copy from."""

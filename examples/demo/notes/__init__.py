@@ -1,0 +1,1 @@
+"""A Django app: notes, kept by means of the admin."""

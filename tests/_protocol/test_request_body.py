@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge._protocol.request_body import RequestBodyCycle
+from bridge.errors import BodyTooLarge, ClientDisconnected
+from tests._protocol.strategies import LAW
+
+
+@pytest.mark.spec("SEC-09", "W-22")
+def test_what_comes_beyond_the_content_length_is_cut() -> None:
+    body = RequestBodyCycle(3, None)
+
+    pieces = [body.data(b"ab"), body.data(b"cde"), body.data(b"f")]
+
+    assert pieces == [b"ab", b"c", b""]
+    assert body.complete
+
+
+@pytest.mark.spec("SEC-11")
+def test_a_body_that_ends_early_is_a_disconnect() -> None:
+    body = RequestBodyCycle(10, None)
+    body.data(b"part")
+
+    with pytest.raises(ClientDisconnected, match="4 of 10"):
+        body.end()
+
+
+@pytest.mark.parametrize(("length", "data"), [(3, b"abc"), (0, b""), (None, b"abc"), (None, b"")])
+def test_a_whole_body_ends_well(length: int | None, data: bytes) -> None:
+    body = RequestBodyCycle(length, None)
+    body.data(data)
+
+    body.end()
+
+    assert body.received == len(data)
+
+
+@pytest.mark.spec("H-25", "SEC-17")
+def test_a_declared_length_over_the_limit_is_refused_at_once() -> None:
+    with pytest.raises(BodyTooLarge) as caught:
+        RequestBodyCycle(11, 10)
+
+    assert caught.value.status_hint == 413
+
+
+@pytest.mark.spec("H-25", "SEC-09", "SEC-17")
+def test_bytes_over_the_limit_are_refused_by_count() -> None:
+    body = RequestBodyCycle(None, 10)
+    body.data(b"0123456789")
+
+    with pytest.raises(BodyTooLarge):
+        body.data(b"x")
+
+
+def test_exactly_the_limit_is_accepted() -> None:
+    body = RequestBodyCycle(10, 10)
+
+    assert body.data(b"0123456789") == b"0123456789"
+    assert body.complete
+
+
+def test_only_a_declared_body_can_be_known_to_be_complete() -> None:
+    body = RequestBodyCycle(None, None)
+    body.data(b"abc")
+
+    assert not body.complete
+
+
+@pytest.mark.spec("SEC-09", "W-22")
+@LAW
+@given(st.lists(st.binary(max_size=8), max_size=8), st.integers(0, 40))
+def test_the_app_gets_the_first_bytes_of_the_declared_length(chunks: list[bytes], length: int) -> None:
+    body = RequestBodyCycle(length, None)
+
+    got = b"".join([body.data(chunk) for chunk in chunks])
+
+    assert got == b"".join(chunks)[:length]
+    assert body.received == len(got)
+    assert body.complete == (len(got) == length)
+
+
+@pytest.mark.spec("SEC-17")
+@LAW
+@given(st.lists(st.binary(max_size=8), max_size=8), st.integers(0, 40))
+def test_an_undeclared_body_is_refused_exactly_when_it_is_over_the_limit(
+    chunks: list[bytes], limit: int
+) -> None:
+    body = RequestBodyCycle(None, limit)
+    refused = False
+
+    try:
+        for chunk in chunks:
+            body.data(chunk)
+    except BodyTooLarge:
+        refused = True
+
+    assert refused == (len(b"".join(chunks)) > limit)

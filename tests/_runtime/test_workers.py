@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from bridge._runtime.workers import WorkerPool
+from bridge.errors import Overloaded
+
+SECONDS = 10
+
+
+@pytest.fixture
+def pool() -> Iterator[WorkerPool]:
+    pool = WorkerPool(3, name="bridge-test")
+    yield pool
+    assert pool.close(SECONDS)
+
+
+def test_a_new_pool_has_no_thread() -> None:
+    assert WorkerPool(3).alive == 0
+
+
+def test_a_thread_is_added_only_when_a_job_finds_none_idle(pool: WorkerPool) -> None:
+    release = threading.Event()
+    running = threading.Semaphore(0)
+
+    def job() -> None:
+        running.release()
+        release.wait(SECONDS)
+
+    for expected in (1, 2, 3, 3, 3):
+        pool.submit(job)
+        assert pool.alive == expected
+    for _ in range(3):
+        assert running.acquire(timeout=SECONDS)
+    assert not running.acquire(blocking=False)  # never more than the pool has threads
+    release.set()
+
+
+def test_an_idle_thread_is_used_again(pool: WorkerPool) -> None:
+    for _ in range(50):
+        done = threading.Event()
+        pool.submit(done.set)
+        assert done.wait(SECONDS)
+
+    assert pool.alive <= 2  # the second where a job came before the thread was back at the queue
+
+
+def test_jobs_of_one_thread_run_in_order_and_never_overlap() -> None:
+    pool = WorkerPool(1)
+    seen: list[int] = []
+    for number in range(200):
+        pool.submit(lambda number=number: seen.append(number))  # type: ignore[misc]
+
+    assert pool.close(SECONDS)
+    assert seen == list(range(200))
+
+
+@pytest.mark.spec("SEC-34")
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, ValueError])
+def test_a_thread_survives_a_job_that_raises(
+    pool: WorkerPool, error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise error
+
+    done = threading.Event()
+    for _ in range(5):
+        pool.submit(fail)
+    pool.submit(done.set)
+
+    assert done.wait(SECONDS)
+    assert "a job failed" in caplog.text
+
+
+def test_a_closed_pool_accepts_nothing() -> None:
+    pool = WorkerPool(1)
+    pool.close(SECONDS)
+
+    with pytest.raises(Overloaded):
+        pool.submit(print)
+
+
+def test_close_says_whether_all_threads_have_ended() -> None:
+    pool = WorkerPool(1)
+    release = threading.Event()
+    started = threading.Event()
+    pool.submit(lambda: (started.set(), release.wait(SECONDS)))  # type: ignore[arg-type, return-value]
+    assert started.wait(SECONDS)
+
+    assert not pool.close(0)
+    release.set()
+    assert pool.close(SECONDS)
+
+
+def test_an_idle_thread_ends_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge._runtime.workers.IDLE_SECONDS", 0.01)
+    pool = WorkerPool(2)
+    done = threading.Event()
+    thread: list[threading.Thread] = []
+    pool.submit(lambda: (thread.append(threading.current_thread()), done.set()))  # type: ignore[arg-type, return-value]
+    assert done.wait(SECONDS)
+
+    thread[0].join(SECONDS)
+
+    assert not thread[0].is_alive()
+    assert pool.alive == 0
+
+
+@pytest.mark.spec("A-39")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_begins_with_an_empty_pool(pool: WorkerPool) -> None:
+    done = threading.Event()
+    pool.submit(done.set)
+    assert done.wait(SECONDS)
+    read, write = os.pipe()
+
+    pid = os.fork()
+    if pid == 0:  # the child: no assert, no return into pytest
+        code = b"fresh" if pool.alive == 0 else b"stale"
+        ran = threading.Event()
+        pool.submit(ran.set)
+        os.write(write, code if ran.wait(SECONDS) else b"stuck")
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+    assert os.read(read, 10) == b"fresh"
+    os.close(read)
+    os.close(write)

@@ -1,0 +1,1 @@
+"""Both adapters under real servers, over real connections."""

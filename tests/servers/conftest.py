@@ -1,0 +1,76 @@
+"""One server of each kind for the whole session; a fresh one where memory is measured."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.servers.apps import THREADS
+from tests.servers.board import PORT_FILE, RemoteBoard
+from tests.servers.sites import Site, Start
+from tests.support.servers import serve
+
+_OPTIONS = {
+    "uvicorn": [],
+    "uvicorn-h11": [],
+    "gunicorn": ["--threads", str(THREADS)],
+    "gunicorn-sync": [],
+    "waitress": [f"--threads={THREADS}"],
+}
+
+_keys = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def start_site(tmp_path_factory: pytest.TempPathFactory) -> Start:
+    @contextmanager
+    def start(kind: str, *options: str) -> Iterator[Site]:
+        port_file: Path = tmp_path_factory.mktemp("board") / "port"
+        app = "wsgi_bridged" if kind.startswith("uvicorn") else "asgi_bridged"
+        env = {PORT_FILE: str(port_file)}
+        with serve(kind, f"tests.servers.apps:{app}", *_OPTIONS[kind], *options, env=env) as server:
+            site = Site(kind, server, RemoteBoard(port_file))
+            site.check_alive()  # and so the worker has published its board
+            yield site
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def _sites(start_site: Start) -> Iterator[Callable[[str], Site]]:
+    with ExitStack() as stack:
+        running: dict[str, Site] = {}
+
+        def site(kind: str) -> Site:
+            if kind not in running:
+                running[kind] = stack.enter_context(start_site(kind))
+            return running[kind]
+
+        yield site
+
+
+@pytest.fixture
+def site(request: pytest.FixtureRequest, _sites: Callable[[str], Site]) -> Iterator[Site]:
+    """The server of the kind given as parameter; after the test its worker must still be the same."""
+    site = _sites(request.param)
+    workers = site.server.workers()
+    yield site
+    site.check_alive()
+    assert site.server.workers() == workers
+
+
+@pytest.fixture
+def fresh_site(request: pytest.FixtureRequest, start_site: Start) -> Iterator[Site]:
+    """A server that has done nothing yet."""
+    with start_site(request.param) as site:
+        yield site
+
+
+@pytest.fixture
+def key() -> str:
+    """A name for the notes of one test."""
+    return f"case{next(_keys)}"

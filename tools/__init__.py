@@ -1,0 +1,1 @@
+"""The checks of this project that no ready-made tool does."""
