@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import threading
 import weakref
@@ -15,12 +16,13 @@ from bridge._protocol.request import scope_from_environ
 from bridge._protocol.request_body import RequestBodyCycle
 from bridge._protocol.response import Head, status_line
 from bridge._runtime.asgi_run import ASGIRun
+from bridge._runtime.crossing import Mailbox
 from bridge._runtime.fork import reset_in_child
 from bridge._runtime.lifespan import Lifespan
 from bridge._runtime.loop import LoopThread, shared_loop_thread
 from bridge._runtime.naming import name_of
 from bridge._runtime.tasks import TaskSet
-from bridge.errors import ConfigurationError, LifespanFailed, PeerProtocolError
+from bridge.errors import ClientDisconnected, ConfigurationError, LifespanFailed, PeerProtocolError
 from bridge.types import ASGIApp, Environ, StartResponse
 
 __all__ = ["ASGIToWSGI"]
@@ -76,8 +78,12 @@ class ASGIToWSGI:
             ("shutdown_timeout", shutdown_timeout),
             ("cancel_timeout", cancel_timeout),
         ):
-            if value is not None and not value >= 0:
+            if value is not None and not (isinstance(value, (int, float)) and value >= 0):
                 raise ConfigurationError(f"{name}={value!r}: expected seconds, 0 or more, or None")
+        if not isinstance(limits, Limits | None):
+            raise ConfigurationError(f"limits={limits!r}: expected a Limits, or None")
+        if not isinstance(loop_thread, LoopThread | None):
+            raise ConfigurationError(f"loop_thread={loop_thread!r}: expected a LoopThread, or None")
         self.app = app
         self._lifespan_mode = lifespan
         self._limits = limits or Limits()
@@ -114,8 +120,8 @@ class ASGIToWSGI:
             body = RequestBodyCycle(length, self._limits.max_body_bytes)
         except PeerProtocolError as exc:
             return _refuse(start_response, exc.status_hint)
-        self.start()
         mailbox = self._loop_thread.start()
+        self.start()
         lifespan = self._lifespan
         if lifespan is not None and lifespan.state is not None:
             scope["state"] = lifespan.state.copy()
@@ -150,8 +156,10 @@ class ASGIToWSGI:
 
         Raises:
             LifespanFailed: the app did not start; every later call raises the same.
+            BridgeError: called on the loop itself.
         """
         if not self._started:
+            self._loop_thread.start()  # raises on the loop itself, before it could wait for the lock
             with self._lock:
                 self._start_once()
 
@@ -172,10 +180,13 @@ class ASGIToWSGI:
             return lifespan
 
         try:
-            self._lifespan = self._loop_thread.call(start())
+            self._lifespan = lifespan = self._loop_thread.call(start())
         except LifespanFailed as exc:
             self._failure = exc
             raise
+        # For an adapter that is dropped without a close; `shutdown()` does nothing the second time.
+        mailbox = self._loop_thread.start()
+        weakref.finalize(self, _shut_down_later, mailbox, lifespan, self._shutdown_timeout).atexit = False
 
     def _register_exit(self) -> None:
         """Close at the end of the process, as the last resort; holds no reference to this adapter."""
@@ -196,6 +207,8 @@ class ASGIToWSGI:
 
         Blocks: not to be called on the loop. A request that comes later starts the app again.
         """
+        if self._loop_thread.running:
+            self._loop_thread.start()  # raises on the loop itself, before anything is lost
         with self._lock:
             lifespan, self._lifespan = self._lifespan, None
             self._started = False
@@ -210,6 +223,12 @@ class ASGIToWSGI:
 
         self._loop_thread.call(stop())
         _log.debug("%s is closed", name_of(self.app))
+
+
+def _shut_down_later(mailbox: Mailbox, lifespan: Lifespan, timeout: float | None) -> None:
+    """Have the app shut down on its loop; called by the garbage collector, so in any thread."""
+    with contextlib.suppress(ClientDisconnected):  # the loop is closed
+        mailbox.post(lambda: mailbox.loop.create_task(lifespan.shutdown(timeout)))
 
 
 class _Whole(list[bytes]):

@@ -86,10 +86,16 @@ class WSGIToASGI:
             )
         if type(threads) is not int or threads < 1:
             raise ConfigurationError(f"threads={threads!r}: expected a number of threads, 1 or more")
-        if shutdown_timeout is not None and not shutdown_timeout >= 0:
+        if shutdown_timeout is not None and not (
+            isinstance(shutdown_timeout, (int, float)) and shutdown_timeout >= 0
+        ):
             raise ConfigurationError(
                 f"shutdown_timeout={shutdown_timeout!r}: expected seconds, 0 or more, or None"
             )
+        if not isinstance(limits, Limits | None):
+            raise ConfigurationError(f"limits={limits!r}: expected a Limits, or None")
+        if errors is not None and not hasattr(errors, "write"):
+            raise ConfigurationError(f"errors={errors!r}: expected a text stream, or None for standard error")
         self.app = app
         self._threads = threads
         self._limits = limits or Limits()

@@ -122,6 +122,10 @@ def raw_path(script_name: str, path_info: str, request_uri: str | None) -> bytes
         Bytes without query or fragment.
     """
     path = script_name + path_info
+    if request_uri and path.isascii() and "%" not in request_uri and "?" not in path and "#" not in path:
+        size = len(path)
+        if request_uri[:size] == path and request_uri[size : size + 1] in ("", "?"):
+            return path.encode("ascii")  # the common request, at the least cost
     if request_uri:
         target = _path_of_target(request_uri)
         if target == path and "%" not in target:

@@ -38,7 +38,6 @@ _VERSIONS: Final = {f"HTTP/{short}": short for short in _PROTOCOLS} | {
 }
 _VERSION = re.compile(r"[0-9](\.[0-9])?\Z")
 _METHOD: Final = frozenset({"GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"})
-_PORT = re.compile(r"[0-9]{1,5}\Z")
 _URL_SCHEMES: Final = {"ws": "http", "wss": "https"}
 
 
@@ -166,7 +165,7 @@ def _address(pair: Iterable[Any] | None) -> tuple[str, str]:
     host, port = pair
     if type(port) is int and 0 < port < 65536:
         port = str(port)
-    elif not isinstance(port, str) or not _PORT.match(port):  # a unix socket has none
+    elif not isinstance(port, str) or not _is_port(port):  # a unix socket has none
         port = ""
     if not host:
         return "", ""
@@ -182,7 +181,7 @@ def _server_from_host(host: str | None, scheme: str) -> tuple[str, str]:
     name, colon, port = host.rpartition(":")
     if not colon or port.endswith("]"):  # no port, or the colons are those of an IPv6 address
         name, port = host, ""
-    return name.strip("[]") or "localhost", port if _PORT.match(port) else default
+    return name.strip("[]") or "localhost", port if _is_port(port) else default
 
 
 def scope_from_environ(environ: Environ, limits: Limits) -> Scope:
@@ -217,20 +216,23 @@ def scope_from_environ(environ: Environ, limits: Limits) -> Scope:
     if root and rest and rest[0] != "/":
         rest = "/" + rest
     path = root + rest
-    if not (path == "*" and method == "OPTIONS"):
+    if path[:1] != "/" and not (path == "*" and method == "OPTIONS"):
         path = check_path(path, method)
     uri = environ.get("REQUEST_URI") or environ.get("RAW_URI")
+    headers = _carried_headers(environ, limits) if "bridge.scope" in environ else None
+    if headers is None:
+        headers = headers_from_environ(environ, limits)
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": _VERSIONS.get(environ.get("SERVER_PROTOCOL") or "", "1.1"),
         "method": method,
         "scheme": environ.get("wsgi.url_scheme") or "http",
-        "path": text_from_native(path),
+        "path": path if path.isascii() else text_from_native(path),
         "raw_path": raw_path("", path, uri),
         "query_string": raw_from_native(query),
-        "root_path": text_from_native(root),
-        "headers": _carried_headers(environ, limits) or headers_from_environ(environ, limits),
+        "root_path": text_from_native(root) if root else "",
+        "headers": headers,
         "client": _client(environ),
         "server": _server(environ),
         "extensions": {},
@@ -244,7 +246,7 @@ def _carried_headers(environ: Environ, limits: Limits) -> RawHeaders | None:
     underscores is still known. It counts only while every header key of the environ still agrees with it:
     WSGI middleware may have changed one.
     """
-    view = environ.get("bridge.scope")
+    view = environ["bridge.scope"]
     if type(view) is not ScopeView:
         return None
     # A server, or the middleware before this, may have left upper case and blanks (A-09).
@@ -279,5 +281,9 @@ def _server(environ: Environ) -> tuple[str, int] | None:
 
 def _port(value: object) -> int | None:
     """Read a port; Werkzeug's server gives REMOTE_PORT as an int (A-11)."""
-    text = str(value)
-    return int(text) if _PORT.match(text) else None
+    text = value if type(value) is str else str(value)
+    return int(text) if _is_port(text) else None
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 5

@@ -51,6 +51,7 @@ _HOP_BY_HOP: Final = frozenset(
 _RULED: Final = _HOP_BY_HOP | {b"content-length"}
 _WITHOUT_BODY: Final = frozenset({204, 205, 304})
 
+_KEPT_STATUSES: Final = 1_024
 _codes: dict[str, int] = {}
 _lines: dict[int, str] = {int(status): f"{int(status)} {status.phrase}" for status in HTTPStatus}
 
@@ -145,26 +146,31 @@ def head_from_wsgi(status: object, headers: object, method: str) -> Head:
     Raises:
         AppProtocolError: says which argument broke which rule (W-41, W-42).
     """
-    if type(status) is not str or not _STATUS.match(status):
-        raise AppProtocolError(
-            f"start_response got the status {_shown(status)}: expected a native str of three digits, "
-            "a space and a reason, such as '200 OK'"
-        )
+    code = _codes.get(status) if type(status) is str else None
+    if code is None:
+        code = _status_code(status)
     if type(headers) is not list:
         raise AppProtocolError(
             f"start_response got headers of type {type(headers).__name__}: expected a list"
         )
-    code = _codes.get(status)
-    if code is None:
-        code = int(status[:3])
-        if len(_codes) < 1_024 and len(status) < 64:
-            _codes[status] = code
     raw: RawHeaders = []
     for field in headers:
         if type(field) is not tuple or len(field) != 2:
             raise AppProtocolError("start_response got a header that is not a tuple of name and value")
         raw.append(raw_from_native_field(field[0], field[1]))
     return Head(code, raw, method)
+
+
+def _status_code(status: object) -> int:
+    if type(status) is not str or not _STATUS.match(status):
+        raise AppProtocolError(
+            f"start_response got the status {_shown(status)}: expected a native str of three digits, "
+            "a space and a reason, such as '200 OK'"
+        )
+    code = int(status[:3])
+    if len(_codes) < _KEPT_STATUSES and len(status) < 64:
+        _codes[status] = code
+    return code
 
 
 def _shown(status: object) -> str:

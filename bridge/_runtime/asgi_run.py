@@ -293,11 +293,12 @@ class ASGIRun:
                 _log.warning("%s failed after its client had left", name_of(self._app), exc_info=exc)
             self._inlet.put(ClientDisconnected())
             return
-        if isinstance(exc, Exception) and not isinstance(exc, (StopIteration, StopAsyncIteration)):
+        if isinstance(exc, Exception) and not isinstance(exc, (StopIteration, StopAsyncIteration, OSError)):
             self._inlet.put(exc)
             return
-        # What would end the server's worker, or pass for the end of an iteration (gunicorn 27 takes a
-        # StopIteration for a reason to close the connection without an answer).
+        # What would end the server's worker, pass for the end of an iteration, or pass for a lost client:
+        # gunicorn 27 closes the connection without an answer for a StopIteration or an OSError, and does
+        # not even log an app's ConnectionResetError.
         wrapped = AppProtocolError(f"the ASGI app {name_of(self._app)} raised {type(exc).__name__}")
         wrapped.__cause__ = exc
         self._inlet.put(wrapped)

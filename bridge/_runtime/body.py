@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -25,6 +26,8 @@ BUFFER_BYTES = 256 * 1024
 _READ_BYTES = 64 * 1024
 
 _END: Final = b""
+
+_opening = threading.Lock()
 
 
 class BodyFeed:
@@ -84,7 +87,10 @@ class BodyFeed:
     def _opened(self) -> Inlet[bytes | Exception]:
         items = self._items
         if items is None:
-            items = self._items = Inlet(self._mailbox, BUFFER_BYTES)
+            with _opening:  # the reader and the pump may both be the first: what one put must not be lost
+                items = self._items
+                if items is None:
+                    items = self._items = Inlet(self._mailbox, BUFFER_BYTES)
         return items
 
     # ------------------------------------------------------------ in the thread
@@ -104,10 +110,11 @@ class BodyFeed:
             # Made here before the loop hears of it, and `closed` looked at after it is made, as `close()`
             # looks at it after it set `closed`: one of the two always sees the other.
             items = self._opened()
-        if self._pump is None and items.empty:
+        if items.empty:
             if self.closed:
                 raise ClientDisconnected("the request is over")
-            self._mailbox.post(self.start)
+            if self._pump is None:
+                self._mailbox.post(self.start)
         item = items.get()
         if item and not isinstance(item, Exception):
             return item

@@ -22,6 +22,8 @@ HIGH_WATER_BYTES = 64 * 1024
 
 _LOOK_UP_SECONDS = 5.0  # how often a waiting thread makes sure that its loop still exists
 
+_TURN_ITEMS = 16  # what one task takes at most before the others of its loop have a turn
+
 T = TypeVar("T")
 
 
@@ -82,6 +84,7 @@ class Outlet(Generic[T]):
         "_mailbox",
         "_posted",
         "_sent",
+        "_taken",
         "_waiter",
         "closed",
     )
@@ -93,6 +96,7 @@ class Outlet(Generic[T]):
         self._waiter: asyncio.Future[None] | None = None
         self._posted = 0
         self._sent = 0
+        self._taken = 0
         self._blocked = False
         self._gate: SimpleQueue[None] | None = None
         self._error: BaseException | None = None
@@ -156,6 +160,10 @@ class Outlet(Generic[T]):
             ClientDisconnected: the client has gone.
             BaseException: what `fail()` was given.
         """
+        self._taken += 1
+        if self._taken % _TURN_ITEMS == 0:
+            # A thread that keeps up and a `send()` that never waits would keep the loop from all others.
+            await asyncio.sleep(0)
         while not self._items:
             if self._error is not None:
                 try:

@@ -15,6 +15,10 @@ __all__ = ["Lifespan"]
 
 _log = logging.getLogger("bridge.lifespan")
 
+# A loop holds its tasks weakly, and an adapter may be dropped without a close: the garbage collector must not
+# tear an app down, in whatever thread that runs.
+_running: set[asyncio.Task[None]] = set()
+
 
 class Lifespan:
     """One lifespan of one app: `startup()` once, then `shutdown()` once, both on the same loop.
@@ -52,6 +56,8 @@ class Lifespan:
         """
         self._events.put_nowait({"type": "lifespan.startup"})
         self._task = asyncio.get_running_loop().create_task(self._run())
+        _running.add(self._task)
+        self._task.add_done_callback(_running.discard)
         if not await self._settled(timeout):
             self._task.cancel()
             raise LifespanFailed(f"{name_of(self._app)} did not start within {timeout} s")

@@ -14,6 +14,9 @@ _log = logging.getLogger("bridge.asgi")
 
 _CANCEL_SECONDS: Final = 1.0  # what a cancelled task has to end in before it is left behind
 
+# Those with tasks: an adapter may be dropped while its requests, or their background work, still run.
+_busy: set[TaskSet] = set()
+
 
 class TaskSet:
     """Starts the tasks of runs, counts them, and waits for them. Used on the loop only."""
@@ -29,7 +32,13 @@ class TaskSet:
         task = asyncio.get_running_loop().create_task(run.serve(), context=run.context)
         run.task = task
         self._tasks.add(task)  # the loop itself holds tasks weakly
-        task.add_done_callback(self._tasks.discard)
+        _busy.add(self)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not self._tasks:
+            _busy.discard(self)
 
     async def drain(self, timeout: float | None) -> None:
         """Wait for all to end, for `timeout` seconds at most; then cancel what is left."""

@@ -657,6 +657,29 @@ def test_invented_names_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) 
     assert asgi_request(b"x-flood-a4999", b"v") == (b"x-flood-a4999", b"v")
 
 
+@pytest.mark.spec("SEC-08", "SEC-18")
+def test_invented_hosts_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = set[str]()
+    monkeypatch.setattr(headers, "_known_hosts", known)
+
+    for i in range(3_000):
+        environ_with((b"host", b"h%d.example" % i))
+        headers_from_environ({"HTTP_HOST": f"i{i}.example"}, WIDE)
+    environ_with((b"host", b"l" * 1_000))
+
+    assert len(known) == 2_048
+    assert max(map(len, known)) <= 64
+
+
+@pytest.mark.spec("SEC-08")
+def test_a_bad_host_is_refused_each_time() -> None:
+    for _ in range(3):
+        with pytest.raises(PeerProtocolError):
+            environ_with((b"host", b"evil/again"))
+        with pytest.raises(PeerProtocolError):
+            headers_from_environ({"HTTP_HOST": "evil/again"}, WIDE)
+
+
 @pytest.mark.spec("SEC-18")
 @every_way
 def test_a_long_name_is_translated_but_not_kept(way: Way, error: Error, status: int) -> None:

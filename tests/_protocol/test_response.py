@@ -59,7 +59,6 @@ def names(head: Head) -> set[bytes]:
     [
         "200",
         "200OK",
-        "200  ",
         " 200 OK",
         "20 x",
         "2000 OK",
@@ -77,12 +76,11 @@ def names(head: Head) -> set[bytes]:
         b"200 OK",
         None,
         ("200 OK",),
-    ][3:]
-    + ["200", "200OK"],
+    ],
     ids=ascii,
 )
 def test_a_status_that_is_no_status_line_is_refused(status: object) -> None:
-    with pytest.raises(AppProtocolError, match="start_response got the status .* expected"):
+    with pytest.raises(AppProtocolError, match=r"start_response got the status .* expected"):
         head_from_wsgi(status, [], "GET")
 
 

@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import logging
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -99,7 +98,7 @@ class Endless:
 # ---------------------------------------------------------------- a lost client
 
 
-@pytest.mark.spec("A-04", "A-31", "A-33", "L-10")
+@pytest.mark.spec("A-04", "A-31", "A-33")
 def test_a_closed_response_disconnects_the_app_and_then_its_send_raises() -> None:
     app = Endless()
     blocks = open_response(bridged(app))
@@ -111,6 +110,18 @@ def test_a_closed_response_disconnects_the_app_and_then_its_send_raises() -> Non
     assert app.heard[0] == GONE
     assert isinstance(app.heard[1], type) and issubclass(app.heard[1], OSError)
     assert issubclass(app.heard[1], BridgeError)
+
+
+@pytest.mark.spec("A-31", "A-33", "SEC-20")
+def test_a_send_that_waits_for_the_server_is_freed_by_a_disconnect(loop_thread: LoopThread) -> None:
+    app = Endless()
+    blocks = open_response(bridged(app, loop_thread=loop_thread, cancel_timeout=None))
+    for _ in range(5):
+        loop_thread.call(asyncio.sleep(0))  # the app comes to where it waits for room
+
+    blocks.close()
+
+    assert app.ended.wait(WAIT_SECONDS)
 
 
 @pytest.mark.spec("A-31")
@@ -242,34 +253,29 @@ class Alarm(BaseException):
     """What a server raises in its own thread: a timeout, an order to exit."""
 
 
-@pytest.fixture
-def alarm() -> Iterator[None]:
-    def ring(*args: object) -> None:
-        raise Alarm
+class Alarming:
+    """A `wsgi.input` in whose read the server is interrupted."""
 
-    previous = signal.signal(signal.SIGUSR1, ring)
-    yield
-    signal.signal(signal.SIGUSR1, previous)
+    def read(self, size: int, /) -> bytes:
+        raise Alarm
 
 
 @pytest.mark.spec("A-33", "SEC-22")
 @pytest.mark.parametrize("blocks_before", [0, 1])
-def test_a_server_thread_that_is_interrupted_while_it_waits_ends_the_app(
-    alarm: None, blocks_before: int
-) -> None:
+def test_a_server_that_is_interrupted_while_it_waits_ends_the_app(blocks_before: int) -> None:
     told = threading.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
         await send(start())
         for _ in range(blocks_before):
             await send(body(b"one", more=True))
-        await asyncio.to_thread(signal.pthread_kill, threading.main_thread().ident, signal.SIGUSR1)
         if await receive() == GONE:
             told.set()
 
+    environ = make_environ(wsgi__input=Alarming(), CONTENT_LENGTH="1")
+
     with pytest.raises(Alarm):
-        list(open_response(bridged(app, cancel_timeout=None)))
+        list(bridged(app, cancel_timeout=None)(environ, Answer().start_response))
 
     assert told.wait(WAIT_SECONDS)
 

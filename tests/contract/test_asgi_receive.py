@@ -217,6 +217,7 @@ def test_receive_after_the_body_waits_until_the_response_is_complete() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await read_body(receive)
         listener = asyncio.ensure_future(receive())
+        await asyncio.sleep(0)  # it begins to wait
         await send(start())
         await send(body(b"one", more=True))
         steps.append(listener.done())

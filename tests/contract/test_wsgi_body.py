@@ -140,6 +140,7 @@ async def test_empty_blocks_change_nothing(kind: Callable[[Any], Any]) -> None:
     exchange = await get(WSGIToASGI(answering(kind([b"", b"x", b"", b"y", b""]))))
 
     assert exchange.body == b"xy"
+    assert b"" not in [body for _, body, more in shape(exchange) if more]
     assert [more for name, _, more in shape(exchange) if name == "body"].count(False) == 1
     assert exchange.complete
 

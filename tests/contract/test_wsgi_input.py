@@ -306,6 +306,21 @@ async def test_a_stashed_input_never_blocks_after_the_request(
     assert rest is None or rest in b"".join(chunks)
 
 
+@pytest.mark.spec("W-30")
+@pytest.mark.parametrize("streams", [False, True], ids=["unwatched", "watched"])
+async def test_a_first_read_in_the_moment_of_the_end_never_blocks(streams: bool) -> None:
+    stash: list[Any] = []
+    result = Blocks([b"a", b"b"]) if streams else [b"ab"]
+    app = answering(result, first=lambda environ: stash.append(environ["wsgi.input"]))
+
+    await Exchange(end=False).run(WSGIToASGI(app), upload(*CHUNKED))
+    reader = threading.Thread(target=_read_to_the_end, args=stash, daemon=True)
+    reader.start()
+    reader.join(10)  # holds the loop, which has not yet ended the watch for a disconnect
+
+    assert not reader.is_alive()
+
+
 def _read_to_the_end(stream: Any) -> bytes | None:
     try:
         data: bytes = stream.read()

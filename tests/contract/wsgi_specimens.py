@@ -133,8 +133,8 @@ def stream_with_length(environ: Environ, start_response: StartResponse) -> Itera
 
 
 def slow(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
-    """Yield three blocks, `?seconds=` apart (0.05 if it does not say)."""
-    seconds = float(parse_qs(environ["QUERY_STRING"]).get("seconds", ["0.05"])[0])
+    """Yield three blocks, `?seconds=` apart (0.01 if it does not say)."""
+    seconds = float(parse_qs(environ["QUERY_STRING"]).get("seconds", ["0.01"])[0])
     start_response("200 OK", [TEXT])
     for block in (b"one ", b"two ", b"three"):
         yield block
@@ -149,8 +149,8 @@ def echo_stream(environ: Environ, start_response: StartResponse) -> Iterator[byt
 
 
 def large(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
-    """Yield `?blocks=` blocks (100 if it does not say) of 64 KiB."""
-    blocks = int(parse_qs(environ["QUERY_STRING"]).get("blocks", ["100"])[0])
+    """Yield `?blocks=` blocks (10 if it does not say) of 64 KiB."""
+    blocks = int(parse_qs(environ["QUERY_STRING"]).get("blocks", ["10"])[0])
     start_response("200 OK", [("Content-Type", "application/octet-stream")])
     for _ in range(blocks):
         yield bytes(65_536)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ class Ask:
     method: str = "GET"
     options: dict[str, Any] = field(default_factory=dict)
 
+    def without_prefix(self, prefix: str) -> Ask:
+        return replace(self, path=self.path.removeprefix(prefix))
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -41,9 +44,15 @@ class Answer:
     body: bytes
 
 
+def open_client(server: Server, **headers: str) -> httpx.Client:
+    """Open a client as a browser is: with cookies of its own, and on kept connections."""
+    # Without TLS there is nothing to verify; loading the certificates would take most of the time.
+    return httpx.Client(base_url=server.url, headers=headers, timeout=30, verify=False)
+
+
 def ask(server: Server, question: Ask) -> Answer:
     """Put a question to a server as a client without a past: no cookies, a fixed set of headers."""
-    with httpx.Client(base_url=server.url, headers={"Host": HOST}, timeout=30) as client:
+    with open_client(server, Host=HOST) as client:
         response = send(client, question)
     headers = [(name.lower(), value) for name, value in response.headers.multi_items()]
     return Answer(
@@ -121,8 +130,9 @@ def demo_command(kind: str, port: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a demo ended after a signal."""
+    """How a demo ended after a signal, and what it had answered before."""
 
+    answers: list[int]
     returncode: int
     output: str
     left_running: list[psutil.Process]
@@ -133,10 +143,10 @@ def end_by(number: signal.Signals, kind: str, folder: Path) -> Ended:
     """Start a demo that keeps its files in a folder, use it once, and end it by a signal."""
     port = free_port()
     with run(demo_command(kind, port), port, env={"TMPDIR": str(folder)}) as server:
-        httpx.get(f"{server.url}/django/request/").raise_for_status()
-        httpx.get(f"{server.url}/api/books").raise_for_status()
+        with open_client(server) as client:
+            answers = [client.get(path).status_code for path in ("/", "/django/request/", "/api/books")]
         children = psutil.Process(server.process.pid).children(recursive=True)
         server.process.send_signal(number)
         returncode = server.process.wait(30)
         _, running = psutil.wait_procs(children, timeout=10)
-        return Ended(returncode, server.output, running, list(folder.iterdir()))
+        return Ended(answers, returncode, server.output, running, list(folder.iterdir()))

@@ -31,6 +31,13 @@ def wsgi_demo() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
+def h11_site() -> Iterator[Server]:
+    """The same site under uvicorn's other HTTP implementation."""
+    with serve("uvicorn-h11", "examples.demo.asgi_site:site") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def native_httpbin() -> Iterator[Server]:
     """httpbin under gunicorn itself, below the same prefix as in the demo."""
     environment = {"SCRIPT_NAME": "/httpbin", **SAME_SET_ORDER}
@@ -40,7 +47,7 @@ def native_httpbin() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def native_api() -> Iterator[Server]:
-    """The FastAPI app under uvicorn itself, told the prefix it has in the demo; uvicorn adds it to the path."""
+    """The FastAPI app under uvicorn itself, which is told the prefix of the demo, and adds it to the path."""
     port = free_port()
     command = ["uvicorn", "examples.demo.api:api", "--port", str(port), "--root-path", "/api"]
     with run([sys.executable, "-m", *command], port) as server:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -16,7 +17,7 @@ from tests.support.servers import wait_for_output
 CONCURRENT = tuple(kind for kind in BOTH if kind != "gunicorn-sync")
 
 
-@pytest.mark.spec("W-46", "WA-10", "W-38")
+@pytest.mark.spec("W-46", "WA-10")
 @on(*BOTH)
 def test_first_block_arrives_while_its_app_waits_for_a_second_request(site: Site, key: str) -> None:
     with site.server.connect() as sock:
@@ -31,7 +32,7 @@ def test_first_block_arrives_while_its_app_waits_for_a_second_request(site: Site
 
 @on(*BOTH)
 def test_first_block_latency_is_measured(
-    site: Site, key: str, record_property: pytest.RecordProperty
+    site: Site, key: str, record_property: Callable[[str, object], None]
 ) -> None:
     site.board.note(key, "go")
 
@@ -47,7 +48,9 @@ def test_first_block_latency_is_measured(
 
     median = statistics.median(micros)
     record_property("first_block_micros", median)
-    print(f"\n{site.kind}: first block after {median:.0f} us (median of {len(micros)}, max {max(micros):.0f})")
+    print(
+        f"\n{site.kind}: first block after {median:.0f} us (median of {len(micros)}, max {max(micros):.0f})"
+    )
     assert min(micros) > 0  # one clock for both processes
 
 
@@ -96,7 +99,7 @@ def test_failure_after_the_answer_is_logged_and_never_sent(site: Site, key: str)
             assert read_reply(sock).body == b"hello"
 
 
-@pytest.mark.spec("A-38", "WA-14", "WA-01")
+@pytest.mark.spec("A-38", "WA-14")
 @on("gunicorn", "waitress")
 def test_requests_meet_on_the_loop_of_the_lifespan(site: Site, key: str) -> None:
     with ThreadPoolExecutor(THREADS) as pool:
@@ -135,7 +138,9 @@ def test_stuck_requests_leave_the_others_alone(site: Site, key: str) -> None:
 def test_stalled_upload_leaves_the_loop_to_the_others(site: Site, key: str) -> None:
     size = 65536  # the first read of the server's thread; the second one stalls
     with site.server.connect() as sock:
-        sock.sendall(head(target("/sink", key=key), f"Content-Length: {size + 8}", method="POST") + bytes(size + 4))
+        sock.sendall(
+            head(target("/sink", key=key), f"Content-Length: {size + 8}", method="POST") + bytes(size + 4)
+        )
         site.board.wait(key, "read")
 
         assert site.get("/").body == b"hello"

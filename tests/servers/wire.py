@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
 from tests.support.servers import Server
 
 
@@ -33,19 +35,18 @@ def head(target: str, *fields: str, method: str = "GET") -> bytes:
 
 def read_reply(sock: socket.socket, method: str = "GET") -> Reply:
     """Read one answer to its end, wherever that is."""
-    response = http.client.HTTPResponse(sock, method=method)
-    try:
-        response.begin()
-    except (http.client.HTTPException, ConnectionError):
-        return Reply(0)
-    with response:
+    with contextlib.closing(http.client.HTTPResponse(sock, method=method)) as response:
+        try:
+            response.begin()
+        except (http.client.HTTPException, ConnectionError):
+            return Reply(0)
         try:
             body, whole = response.read(), True
         except http.client.IncompleteRead as exc:
             body, whole = exc.partial, False
         except ConnectionError:
             body, whole = b"", False
-    return Reply(response.status, body, whole, {k.lower(): v for k, v in response.getheaders()})
+        return Reply(response.status, body, whole, {k.lower(): v for k, v in response.getheaders()})
 
 
 def talk(server: Server, *said: bytes) -> Reply:
@@ -92,5 +93,3 @@ def narrow(server: Server, size: int = 64 * 1024) -> socket.socket:
     sock.settimeout(30.0)
     sock.connect(("127.0.0.1", server.port))
     return sock
-
-

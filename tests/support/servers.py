@@ -22,7 +22,16 @@ ROOT = Path(__file__).parents[2]
 COMMANDS: dict[str, list[str]] = {
     "uvicorn": ["uvicorn", "{app}", "--host", "127.0.0.1", "--port", "{port}"],
     "uvicorn-h11": ["uvicorn", "{app}", "--host", "127.0.0.1", "--port", "{port}", "--http", "h11"],
-    "gunicorn": ["gunicorn", "{app}", "--bind", "127.0.0.1:{port}", "--worker-class", "gthread", "--threads", "8"],
+    "gunicorn": [
+        "gunicorn",
+        "{app}",
+        "--bind",
+        "127.0.0.1:{port}",
+        "--worker-class",
+        "gthread",
+        "--threads",
+        "8",
+    ],
     "gunicorn-sync": ["gunicorn", "{app}", "--bind", "127.0.0.1:{port}"],
     "waitress": ["waitress", "--host", "127.0.0.1", "--port", "{port}", "{app}"],
 }

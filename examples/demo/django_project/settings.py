@@ -51,12 +51,15 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 ROOT_URLCONF = "examples.demo.django_project.urls"
 USE_TZ = True
+TIME_ZONE = "UTC"
 
 # Without a leading slash, so that Django puts SCRIPT_NAME in front. It does so once, when the setting is
-# first read: that must be in a request, not by WhiteNoise at the start, hence the explicit prefix.
+# first read: that must be in a request, and not by WhiteNoise at the start, which the prefix and the test
+# (no file name carries a hash) keep from reading it.
 STATIC_URL = "static/"
-WHITENOISE_STATIC_PREFIX = "/static/"
 WHITENOISE_USE_FINDERS = True  # serve the files where they are, without collectstatic
+WHITENOISE_STATIC_PREFIX = "/static/"
+WHITENOISE_IMMUTABLE_FILE_TEST = "^$"
 
 LOGGING = {
     "version": 1,

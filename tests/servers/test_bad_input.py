@@ -1,0 +1,278 @@
+"""Requests that no client in its right mind sends: a clear refusal, nothing lost, and the worker lives."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.servers.sites import ASGI, BOTH, GUNICORN, WSGI, Site, on, target
+from tests.servers.wire import Reply, head, read_reply, talk
+
+BODY = b"12"
+
+BAD_LENGTHS = {
+    "plus": "+2",
+    "minus": "-2",
+    "underscore": "0_2",
+    "hex": "0x2",
+    "fraction": "2.0",
+    "empty": "",
+    "arabic digits": "\xd9\xa2",
+    "superscript": "\xb2",
+    "list": "2, 3",
+    "huge": "9" * 40,
+}
+
+
+def _facts(reply: Reply) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads(reply.body)
+    return facts
+
+
+def _refused(site: Site, key: str, said: bytes) -> None:
+    """See a request refused, by whoever, before an app got it; and the next one served."""
+    reply = talk(site.server, said)
+
+    assert 400 <= reply.status < 500 or reply.status == 0, reply
+    assert "entered" not in site.board.notes(key)
+    site.check_alive()
+
+
+@pytest.mark.spec("H-09", "SEC-09")
+@on(*BOTH)
+@pytest.mark.parametrize("value", BAD_LENGTHS.values(), ids=BAD_LENGTHS)
+def test_content_length_that_is_no_number_is_refused(site: Site, key: str, value: str) -> None:
+    said = head(target("/facts", key=key), f"Content-Length: {value}", "Connection: close", method="POST")
+
+    _refused(site, key, said + BODY)
+
+
+@pytest.mark.spec("H-10", "SEC-09")
+@on(*BOTH)
+def test_two_different_content_lengths_are_refused(site: Site, key: str) -> None:
+    said = head(target("/facts", key=key), "Content-Length: 2", "Content-Length: 3", method="POST")
+
+    _refused(site, key, said + BODY + b"3")
+
+
+@pytest.mark.spec("H-10", "SEC-09")
+@on(*BOTH)
+def test_two_equal_content_lengths_are_one_or_are_refused(site: Site) -> None:
+    said = head("/facts", "Content-Length: 2", "Content-Length: 2", "Connection: close", method="POST")
+
+    reply = talk(site.server, said + BODY)
+
+    assert 400 <= reply.status < 500 or _facts(reply)["body"] == BODY.decode()
+
+
+@pytest.mark.spec("H-11", "SEC-10")
+@on(*BOTH)
+def test_length_beside_chunks_never_frames_the_body(site: Site) -> None:
+    fields = ("Content-Length: 3", "Transfer-Encoding: chunked", "Connection: close")
+
+    reply = talk(site.server, head("/facts", *fields, method="POST") + b"2\r\n12\r\n0\r\n\r\n")
+
+    assert reply.status in (0, 400) or _facts(reply)["body"] == BODY.decode()
+
+
+@pytest.mark.spec("SEC-09", "A-16")
+@on("uvicorn", "uvicorn-h11", "gunicorn", "waitress")
+def test_bytes_beyond_the_length_are_the_next_request(site: Site) -> None:
+    one = head("/facts", "Content-Length: 2", method="POST") + BODY
+    with site.server.connect() as sock:
+        sock.sendall(one + head("/", "Connection: close"))
+
+        received = b"".join(iter(lambda: sock.recv(65536), b""))
+
+    assert received.count(b"HTTP/1.1 200") == 2
+    assert b'"body": "12"' in received and received.endswith(b"hello")
+
+
+@pytest.mark.spec("SEC-08", "H-20", "SEC-26")
+@on(*BOTH)
+@pytest.mark.parametrize("host", ["a/b", "a?b", "a#b", "user@a", "a b", "a\\b"])
+def test_host_that_is_no_host_is_refused(site: Site, key: str, host: str) -> None:
+    said = f"GET {target('/facts', key=key)} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+
+    reply = talk(site.server, said)
+
+    assert reply.status == 400 and host.encode() not in reply.body
+    assert "entered" not in site.board.notes(key)
+    site.check_alive()
+
+
+@pytest.mark.spec("SEC-08", "H-20")
+@on(*ASGI)
+def test_two_hosts_are_refused(site: Site, key: str) -> None:
+    _refused(site, key, head(target("/facts", key=key), "Host: other", "Connection: close"))
+
+
+@pytest.mark.spec("H-14", "H-15", "SEC-03", "SEC-30")
+@on(*BOTH)
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Bad Name: v",
+        b"Bad(Name): v",
+        b": v",
+        b"X\x00: v",
+        b"X: a\x00b",
+        b"X: a\x01b",
+        b"X: a\x7fb",
+        b"X\xe9: v",
+    ],
+    ids=["space", "parentheses", "no name", "NUL in name", "NUL", "control", "DEL", "latin-1 name"],
+)
+def test_header_that_breaks_http_is_refused(site: Site, key: str, line: bytes) -> None:
+    said = head(target("/facts", key=key), "Connection: close")
+
+    _refused(site, key, said[:-2] + line + b"\r\n\r\n")
+
+
+@pytest.mark.spec("SEC-03", "H-16", "U-04", "SEC-30")
+@on(*BOTH)
+@pytest.mark.parametrize("byte", [b"\x85", b"\xa0", b"\xe9"], ids=["NEL", "NBSP", "e acute"])
+def test_byte_beyond_ascii_in_a_value_passes_unchanged(site: Site, byte: bytes) -> None:
+    said = head("/facts", "Connection: close")
+
+    reply = talk(site.server, said[:-2] + b"X-Odd: " + byte + b"v" + byte + b"\r\n\r\n")
+
+    native = byte.decode("latin-1")
+    assert _field(site, reply, "x-odd") == f"{native}v{native}"
+
+
+def _field(site: Site, reply: Reply, name: str) -> str | None:
+    """Find a request header as the app saw it, in either kind of app."""
+    facts = _facts(reply)
+    if site.kind in ASGI:
+        value: str | None = facts.get("HTTP_" + name.upper().replace("-", "_"))
+        return value
+    return dict(facts["headers"]).get(name)
+
+
+@pytest.mark.spec("SEC-04")
+@on(*BOTH)
+def test_proxy_header_reaches_nobody(site: Site) -> None:
+    reply = talk(site.server, head("/facts", "Proxy: http://evil", "Connection: close"))
+
+    assert reply.status == 200 and _field(site, reply, "proxy") is None
+
+
+@pytest.mark.spec("SEC-05", "U-22")
+@on(*BOTH)
+@pytest.mark.parametrize("lines", [("x_user: evil", "x-user: good"), ("x-user: good", "x_user: evil")])
+def test_underscore_never_passes_for_a_dash(site: Site, lines: tuple[str, str]) -> None:
+    reply = talk(site.server, head("/facts", *lines, "Connection: close"))
+
+    assert reply.status == 400 or _field(site, reply, "x-user") == "good"
+
+
+@pytest.mark.spec("SEC-06")
+@on(*ASGI)
+@pytest.mark.parametrize(
+    "name", ["script_name", "SCRIPT-NAME", "remote-user", "REMOTE_ADDR", "wsgi.input", "https"]
+)
+def test_header_sets_no_other_variable(site: Site, name: str) -> None:
+    plain = _facts(site.get("/facts"))
+
+    facts = _facts(talk(site.server, head("/facts", f"{name}: evil")))
+
+    for volatile in ("REMOTE_PORT", "HTTP_" + name.upper().replace("-", "_")):
+        plain.pop(volatile, None)
+        facts.pop(volatile, None)
+    assert facts == plain
+
+
+@pytest.mark.spec("SEC-06")
+@on(*WSGI)
+@pytest.mark.parametrize("name", ["SCRIPT-NAME", "remote-user", "path-info", "https"])
+def test_header_moves_nothing_in_the_scope(site: Site, name: str) -> None:
+    facts = _facts(talk(site.server, head("/facts", f"{name}: /evil")))
+
+    assert (facts["path"], facts["root_path"], facts["scheme"]) == ("/facts", "", "http")
+
+
+@pytest.mark.spec("SEC-07")
+@on(*WSGI)
+def test_forwarding_headers_leave_the_scope_alone(site: Site) -> None:
+    forwarded = (
+        "X-Forwarded-For: 6.6.6.6",
+        "X-Forwarded-Prefix: /evil",
+        "Forwarded: for=6.6.6.6;proto=https",
+    )
+
+    facts = _facts(talk(site.server, head("/facts", *forwarded)))
+
+    assert (facts["client"][0], facts["root_path"], facts["scheme"]) == ("127.0.0.1", "", "http")
+
+
+@pytest.mark.spec("SEC-16", "H-27")
+@on(*BOTH)
+@pytest.mark.parametrize("odd", ["@evil.com", "facts", "*"])
+def test_target_that_is_no_path_is_refused(site: Site, key: str, odd: str) -> None:
+    _refused(site, key, head(f"{odd}?key={key}", "Connection: close"))
+
+
+@pytest.mark.spec("SEC-16", "SEC-30", "U-08", "U-10")
+@on(*BOTH)
+@pytest.mark.parametrize(
+    "odd", ["/facts/%ff", "/facts/%00", "/facts/%ED%B3%BF", "/facts?key=%ff", "/facts/%", "/facts?key=\xe9"]
+)
+def test_odd_bytes_in_the_target_kill_nobody(site: Site, odd: str) -> None:
+    reply = talk(site.server, head(odd, "Connection: close"))
+
+    assert reply.status in (200, 400)
+    site.check_alive()
+
+
+@pytest.mark.spec("SEC-18", "H-25")
+@on(*ASGI, *GUNICORN)
+def test_flood_of_headers_is_refused(site: Site, key: str) -> None:
+    _refused(site, key, head(target("/facts", key=key), *["x-a: 1"] * 2_000, "Connection: close"))
+
+
+@pytest.mark.spec("SEC-18", "H-25")
+@on(*BOTH)
+def test_flood_of_header_bytes_is_refused(site: Site, key: str) -> None:
+    _refused(site, key, head(target("/facts", key=key), *["x-a: 1"] * 40_000, "Connection: close"))
+
+
+@pytest.mark.spec("H-29")
+@on(*BOTH)
+@pytest.mark.parametrize("method", ["G(T", "G\xe9T", "G{}T"])
+def test_method_that_is_no_token_is_refused(site: Site, key: str, method: str) -> None:
+    _refused(site, key, head(target("/facts", key=key), "Connection: close", method=method))
+
+
+@pytest.mark.spec("SEC-30")
+@on(*BOTH)
+def test_noise_is_refused(site: Site, key: str) -> None:
+    _refused(site, key, bytes(range(256)) * 4 + b"\r\n\r\n")
+
+
+@pytest.mark.spec("H-22", "SEC-12")
+@on("uvicorn-h11", *WSGI)
+def test_trailer_becomes_no_header(site: Site) -> None:
+    said = head("/facts", "Transfer-Encoding: chunked", "Trailer: x-admin", method="POST")
+
+    reply = talk(site.server, said + b"2\r\n12\r\n0\r\nx-admin: 1\r\n\r\n")
+
+    assert reply.status == 400 or (_facts(reply)["body"] == "12" and _field(site, reply, "x-admin") is None)
+
+
+@pytest.mark.spec("H-22", "SEC-12")
+@on(*ASGI)
+def test_trailer_that_comes_while_the_app_runs_becomes_no_header(site: Site, key: str) -> None:
+    """Uvicorn with httptools adds trailers to `scope["headers"]`, even before the app is called if all
+    comes at once; that cannot be told from a header. The environ must not change afterwards.
+    """
+    with site.server.connect() as sock:
+        sock.sendall(head(target("/facts", key=key), "Transfer-Encoding: chunked", method="POST"))
+        site.board.wait(key, "entered")
+
+        sock.sendall(b"2\r\n12\r\n0\r\nx-admin: 1\r\n\r\n")
+        reply = read_reply(sock)
+
+    assert _facts(reply)["body"] == "12" and b"admin" not in reply.body.lower()
