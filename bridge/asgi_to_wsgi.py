@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 from bridge._protocol.headers import content_length, native_from_raw_field
+from bridge._protocol.kind import kind_of
 from bridge._protocol.limits import Limits
 from bridge._protocol.request import scope_from_environ
 from bridge._protocol.request_body import RequestBodyCycle
@@ -71,6 +72,8 @@ class ASGIToWSGI:
             raise ConfigurationError(
                 f"app={app!r}: expected an ASGI app, a coroutine callable of scope, receive, send"
             )
+        if kind_of(app) in ("wsgi", "asgi2"):
+            raise ConfigurationError(f"app={name_of(app)}: not an ASGI 3 app; as_wsgi(app) takes any kind")
         if lifespan not in _MODES:
             raise ConfigurationError(f"lifespan={lifespan!r}: expected one of {', '.join(_MODES)}")
         for name, value in (

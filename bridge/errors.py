@@ -4,6 +4,7 @@
     ├─ ConfigurationError(ValueError)    a wrong argument, found at construction
     ├─ ProtocolError                     a specification was broken; carries .status_hint
     │  ├─ AppProtocolError               by the wrapped app (500)
+    │  │  └─ AppTypeError(TypeError)     a block or a response of the wrong type
     │  └─ PeerProtocolError              by the server or the client (400)
     │     └─ BodyTooLarge                the request body is over the limit (413)
     ├─ Overloaded                        no room for one more request (503)
@@ -19,6 +20,7 @@ import errno
 
 __all__ = [
     "AppProtocolError",
+    "AppTypeError",
     "BodyTooLarge",
     "BridgeError",
     "ClientDisconnected",
@@ -50,6 +52,10 @@ class ProtocolError(BridgeError):
 
 class AppProtocolError(ProtocolError):
     """The wrapped app broke its protocol; raised inside the app wherever the call allows it."""
+
+
+class AppTypeError(AppProtocolError, TypeError):
+    """The wrapped app gave something of the wrong type where bytes, or an iterable of them, belong."""
 
 
 class PeerProtocolError(ProtocolError):

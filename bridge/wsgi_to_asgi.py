@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 from typing import Final, TextIO
 
+from bridge._protocol.kind import kind_of
 from bridge._protocol.limits import Limits
 from bridge._protocol.request import environ_from_scope
 from bridge._protocol.response import Head
@@ -22,6 +23,7 @@ from bridge.errors import (
     AppProtocolError,
     ClientDisconnected,
     ConfigurationError,
+    Overloaded,
     PeerProtocolError,
 )
 from bridge.types import Environ, Receive, Scope, Send, WSGIApp
@@ -84,6 +86,8 @@ class WSGIToASGI:
             raise ConfigurationError(
                 f"app={app!r}: expected a WSGI app, a callable of environ and start_response"
             )
+        if kind_of(app) in ("asgi", "asgi2"):
+            raise ConfigurationError(f"app={name_of(app)}: not a WSGI app; as_asgi(app) takes any kind")
         if type(threads) is not int or threads < 1:
             raise ConfigurationError(f"threads={threads!r}: expected a number of threads, 1 or more")
         if shutdown_timeout is not None and not (
@@ -103,7 +107,7 @@ class WSGIToASGI:
         self._refuse_underscores = refuse_underscores
         self._shutdown_timeout = shutdown_timeout
         self._template = _template(ErrorsStream(errors), threads > 1, multiprocess)
-        self._pool: WorkerPool | None = None
+        self._pool = self._new_pool()
         self._desk: _Desk | None = None
         self._reported: set[bytes] = set()
 
@@ -140,12 +144,12 @@ class WSGIToASGI:
             run = WSGIRun(self.app, environ, outlet, self._report_dropped)
             try:
                 environ["wsgi.input"] = await feed.prefetch() if feed.wanted else Input(feed)
-                self._running_pool().submit(run)
+                self._pool.submit(run)
                 desk.watchkeeper.add(feed)
                 head, data, more = await outlet.take()
                 if feed.refusal is not None:
                     raise feed.refusal  # the body is over its limit: 413, whatever the app made of it
-            except PeerProtocolError as exc:
+            except (PeerProtocolError, Overloaded) as exc:
                 await _refuse(send, exc.status_hint)
                 return
             await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
@@ -172,10 +176,8 @@ class WSGIToASGI:
             desk = self._desk = _Desk(loop)
         return desk
 
-    def _running_pool(self) -> WorkerPool:
-        if self._pool is None or self._pool.closed:
-            self._pool = WorkerPool(self._threads, name=f"bridge-{name_of(self.app)}")
-        return self._pool
+    def _new_pool(self) -> WorkerPool:
+        return WorkerPool(self._threads, name=f"bridge-{name_of(self.app)}")  # starts nothing
 
     def _report_dropped(self, head: Head) -> None:
         names = ", ".join(sorted({name.decode("latin-1") for name in head.dropped}))
@@ -205,8 +207,8 @@ class WSGIToASGI:
 
         Blocks: not to be called on the event loop. A request that comes later starts new threads.
         """
-        pool, self._pool = self._pool, None
-        if pool is not None and not pool.close(self._shutdown_timeout):
+        pool, self._pool = self._pool, self._new_pool()
+        if not pool.close(self._shutdown_timeout):
             _log.warning(
                 "%s: requests still run after a shutdown timeout of %s s",
                 name_of(self.app),

@@ -151,8 +151,12 @@ def _check_framing(environ: Environ) -> None:
     length = environ.get("CONTENT_LENGTH")
     if length is not None and content_length(length) is None:
         raise PeerProtocolError("Content-Length is not a number")
-    if "HTTP_TRANSFER_ENCODING" in environ and length is not None:
-        del environ["CONTENT_LENGTH"]  # RFC 9112 section 6.3: the transfer coding decides
+    if "HTTP_TRANSFER_ENCODING" in environ:
+        # The server has undone the coding. Apps that find it in the environ undo it again, as Bottle does,
+        # or refuse the request, as httpbin does (SEC-10, H-12).
+        del environ["HTTP_TRANSFER_ENCODING"]
+        if length is not None:  # RFC 9112 section 6.3: the transfer coding decided, not this
+            del environ["CONTENT_LENGTH"]
     host = environ.get("HTTP_HOST")
     if host is not None and host not in _known_hosts:
         _check_host(host)

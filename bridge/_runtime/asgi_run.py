@@ -20,7 +20,7 @@ from bridge._protocol.response import Head, ResponseCycle, head_from_asgi
 from bridge._runtime.context import adopt_locals, copy_changes, forget_changes, keep_until_next
 from bridge._runtime.crossing import Inlet, Mailbox
 from bridge._runtime.naming import name_of
-from bridge.errors import AppProtocolError, BodyTooLarge, ClientDisconnected
+from bridge.errors import AppProtocolError, AppTypeError, BodyTooLarge, ClientDisconnected
 from bridge.types import ASGIApp, Message, Scope
 
 __all__ = ["ASGIRun", "Part"]
@@ -162,7 +162,7 @@ class ASGIRun:
         except Exception as exc:  # servers raise what they like for a lost client
             _log.debug("wsgi.input failed: %s", type(exc).__name__)
             self._mailbox.post(self._input_failed)
-            return
+            raise ClientDisconnected from exc  # nor does the thread: the app has nobody to answer
         more = bool(data) and not cycle.complete
         self._mailbox.post(lambda: self._input_came(piece, more))
 
@@ -312,4 +312,4 @@ def _means_gone(exc: BaseException) -> bool:
 def _as_bytes(body: object) -> bytes:
     if isinstance(body, (bytes, bytearray, memoryview)):
         return bytes(body)
-    raise AppProtocolError(f"http.response.body got a body of type {type(body).__name__}: expected bytes")
+    raise AppTypeError(f"http.response.body got a body of type {type(body).__name__}: expected bytes")

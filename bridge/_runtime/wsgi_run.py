@@ -11,7 +11,7 @@ from bridge._protocol.response import Head, ResponseCycle, head_from_wsgi
 from bridge._runtime.context import adopt_locals
 from bridge._runtime.crossing import HIGH_WATER_BYTES, Outlet
 from bridge._runtime.naming import name_of
-from bridge.errors import AppProtocolError
+from bridge.errors import AppProtocolError, AppTypeError
 from bridge.types import Environ, ExcInfo, Write, WSGIApp
 
 __all__ = ["BLOCK_OVERHEAD_BYTES", "Part", "WSGIRun"]
@@ -70,7 +70,7 @@ class WSGIRun:
         result = self._app(self._environ, self._start_response)
         try:
             if not _iterable(type(result)):
-                raise AppProtocolError(
+                raise AppTypeError(
                     f"the WSGI app {self._name()} returned {type(result).__name__}: "
                     "expected an iterable of bytes"
                 )
@@ -203,8 +203,8 @@ class WSGIRun:
     def _warn_excess(self) -> None:
         _log.warning("%s sent more than its Content-Length or status allows; it was cut", self._name())
 
-    def _wrong_block(self, block: object) -> AppProtocolError:
-        return AppProtocolError(
+    def _wrong_block(self, block: object) -> AppTypeError:
+        return AppTypeError(
             f"the WSGI app {self._name()} gave a block of type {type(block).__name__}: expected bytes"
         )
 

@@ -93,7 +93,6 @@ def test_an_end_in_a_terminal_state_changes_nothing(state: LifespanState) -> Non
     assert not cycle.stop()
 
 
-@pytest.mark.spec("L-04")
 def test_an_app_that_raises_at_the_start_does_not_support_lifespan() -> None:
     cycle = LifespanCycle()
     error = RuntimeError("no lifespan here")
@@ -105,7 +104,6 @@ def test_an_app_that_raises_at_the_start_does_not_support_lifespan() -> None:
     assert cycle.started
 
 
-@pytest.mark.spec("L-11")
 @pytest.mark.parametrize("reach", [LifespanCycle, started], ids=["before it answered", "while running"])
 def test_requests_are_served_after_an_app_returned_early(reach: type[LifespanCycle]) -> None:
     cycle = reach()
@@ -116,7 +114,6 @@ def test_requests_are_served_after_an_app_returned_early(reach: type[LifespanCyc
     assert not cycle.stop()
 
 
-@pytest.mark.spec("L-12")
 def test_an_app_that_died_while_running_gets_no_shutdown() -> None:
     cycle = started()
 
@@ -127,7 +124,6 @@ def test_an_app_that_died_while_running_gets_no_shutdown() -> None:
     assert not cycle.stop()
 
 
-@pytest.mark.spec("L-05")
 @pytest.mark.parametrize(
     ("more", "message"),
     [({"message": "db"}, "db"), ({}, ""), ({"message": None}, "")],
@@ -143,7 +139,6 @@ def test_a_failed_startup_keeps_its_message_and_serves_nothing(more: dict[str, o
     assert not cycle.started
 
 
-@pytest.mark.spec("L-07")
 def test_a_failed_shutdown_keeps_its_message_and_is_the_end() -> None:
     cycle = stopping()
 
@@ -153,7 +148,6 @@ def test_a_failed_shutdown_keeps_its_message_and_is_the_end() -> None:
     assert cycle.message == "x"
 
 
-@pytest.mark.spec("L-03")
 def test_nothing_is_served_before_the_startup_is_complete() -> None:
     cycle = LifespanCycle()
 
