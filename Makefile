@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-wsgi test test-all check fix conformance coverage lock clean
+.PHONY: demo demo-wsgi test test-all check fix conformance figures coverage lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +32,9 @@ coverage: $(READY)  ## the tests with branch coverage
 
 conformance: $(READY)  ## write docs/reference/conformance.md from the tests
 	$(BIN)/python -m tools.conformance write
+
+figures: $(READY)  ## measure, and write docs/reference/figures.md
+	$(BIN)/python -m tools.figures
 
 check: $(READY)  ## format, lint, types, import direction, conformance
 	$(BIN)/ruff format --check .

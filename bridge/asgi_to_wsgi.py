@@ -10,12 +10,12 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
+from bridge._protocol.head import Head, status_line
 from bridge._protocol.headers import content_length, native_from_raw_field
 from bridge._protocol.kind import kind_of
-from bridge._protocol.limits import Limits
+from bridge._protocol.limits import Limits, check_seconds
 from bridge._protocol.request import scope_from_environ
 from bridge._protocol.request_body import RequestBodyCycle
-from bridge._protocol.response import Head, status_line
 from bridge._runtime.asgi_run import ASGIRun
 from bridge._runtime.crossing import Mailbox
 from bridge._runtime.fork import reset_in_child
@@ -49,6 +49,8 @@ class ASGIToWSGI:
         shutdown_timeout: how long `close()` waits for background work, and then for the app's shutdown.
         cancel_timeout: how long the app may go on after its client has left before it is cancelled, in
             seconds; None for as long as it likes.
+        request_timeout: how long the app may take to begin its response, in seconds and to the next half;
+            then the client gets a 504 and the app is told that it left. None for as long as it likes.
 
     Raises:
         ConfigurationError: an argument is wrong.
@@ -67,6 +69,7 @@ class ASGIToWSGI:
         startup_timeout: float | None = 60.0,
         shutdown_timeout: float | None = 10.0,
         cancel_timeout: float | None = 5.0,
+        request_timeout: float | None = None,
     ) -> None:
         if not callable(app):
             raise ConfigurationError(
@@ -76,13 +79,12 @@ class ASGIToWSGI:
             raise ConfigurationError(f"app={name_of(app)}: not an ASGI 3 app; as_wsgi(app) takes any kind")
         if lifespan not in _MODES:
             raise ConfigurationError(f"lifespan={lifespan!r}: expected one of {', '.join(_MODES)}")
-        for name, value in (
-            ("startup_timeout", startup_timeout),
-            ("shutdown_timeout", shutdown_timeout),
-            ("cancel_timeout", cancel_timeout),
-        ):
-            if value is not None and not (isinstance(value, (int, float)) and value >= 0):
-                raise ConfigurationError(f"{name}={value!r}: expected seconds, 0 or more, or None")
+        check_seconds(
+            startup_timeout=startup_timeout,
+            shutdown_timeout=shutdown_timeout,
+            cancel_timeout=cancel_timeout,
+            request_timeout=request_timeout,
+        )
         if not isinstance(limits, Limits | None):
             raise ConfigurationError(f"limits={limits!r}: expected a Limits, or None")
         if not isinstance(loop_thread, LoopThread | None):
@@ -94,6 +96,7 @@ class ASGIToWSGI:
         self._startup_timeout = startup_timeout
         self._shutdown_timeout = shutdown_timeout
         self._cancel_timeout = cancel_timeout
+        self._request_timeout = request_timeout
         self._registered = False
         self.after_fork()
         reset_in_child(self)
@@ -133,11 +136,12 @@ class ASGIToWSGI:
         run = ASGIRun(
             self.app,
             scope,
-            environ.get("wsgi.input"),
+            environ,
             body,
             mailbox,
             has_body=has_body,
             cancel_timeout=self._cancel_timeout,
+            request_timeout=self._request_timeout,
         )
         tasks = self._tasks
         try:

@@ -8,6 +8,7 @@
     │  └─ PeerProtocolError              by the server or the client (400)
     │     └─ BodyTooLarge                the request body is over the limit (413)
     ├─ Overloaded                        no room for one more request (503)
+    ├─ RequestTimedOut                   the wrapped app did not begin its response in time (504)
     ├─ ClientDisconnected(OSError)       the client is gone: ordinary life, never logged as an error
     └─ LifespanFailed                    the wrapped app refused to start
 
@@ -29,6 +30,7 @@ __all__ = [
     "Overloaded",
     "PeerProtocolError",
     "ProtocolError",
+    "RequestTimedOut",
 ]
 
 
@@ -84,6 +86,12 @@ class Overloaded(BridgeError):
     """The bridge has no room for one more request, or is being closed."""
 
     status_hint = 503
+
+
+class RequestTimedOut(BridgeError):
+    """The wrapped app did not begin its response within `request_timeout`."""
+
+    status_hint = 504
 
 
 class ClientDisconnected(BridgeError, OSError):

@@ -7,10 +7,10 @@ import logging
 import multiprocessing
 from typing import Final, TextIO
 
+from bridge._protocol.head import Head
 from bridge._protocol.kind import kind_of
-from bridge._protocol.limits import Limits
+from bridge._protocol.limits import Limits, check_seconds
 from bridge._protocol.request import environ_from_scope
-from bridge._protocol.response import Head
 from bridge._runtime.body import BodyFeed, Input
 from bridge._runtime.context import copy_changes
 from bridge._runtime.crossing import Mailbox, Outlet
@@ -25,6 +25,7 @@ from bridge.errors import (
     ConfigurationError,
     Overloaded,
     PeerProtocolError,
+    RequestTimedOut,
 )
 from bridge.types import Environ, Receive, Scope, Send, WSGIApp
 
@@ -38,6 +39,7 @@ _REASONS: Final = {
     414: b"URI Too Long",
     431: b"Request Header Fields Too Large",
     503: b"Service Unavailable",
+    504: b"Gateway Timeout",
 }
 
 
@@ -62,6 +64,9 @@ class WSGIToASGI:
             of Python's `multiprocessing`, as the workers of uvicorn, hypercorn and granian are.
         shutdown_timeout: how long `lifespan.shutdown` and `close()` wait for running requests, in
             seconds; None for as long as they take.
+        request_timeout: how long the app may take to begin its response, in seconds; then the client gets a
+            504, and the thread is free when the app returns or uses the bridge again. None for as long as it
+            likes.
 
     Raises:
         ConfigurationError: an argument is wrong.
@@ -81,6 +86,7 @@ class WSGIToASGI:
         errors: TextIO | None = None,
         multiprocess: bool | None = None,
         shutdown_timeout: float | None = 30.0,
+        request_timeout: float | None = None,
     ) -> None:
         if not callable(app):
             raise ConfigurationError(
@@ -90,12 +96,7 @@ class WSGIToASGI:
             raise ConfigurationError(f"app={name_of(app)}: not a WSGI app; as_asgi(app) takes any kind")
         if type(threads) is not int or threads < 1:
             raise ConfigurationError(f"threads={threads!r}: expected a number of threads, 1 or more")
-        if shutdown_timeout is not None and not (
-            isinstance(shutdown_timeout, (int, float)) and shutdown_timeout >= 0
-        ):
-            raise ConfigurationError(
-                f"shutdown_timeout={shutdown_timeout!r}: expected seconds, 0 or more, or None"
-            )
+        check_seconds(shutdown_timeout=shutdown_timeout, request_timeout=request_timeout)
         if not isinstance(limits, Limits | None):
             raise ConfigurationError(f"limits={limits!r}: expected a Limits, or None")
         if errors is not None and not hasattr(errors, "write"):
@@ -106,6 +107,7 @@ class WSGIToASGI:
         self._strict = strict
         self._refuse_underscores = refuse_underscores
         self._shutdown_timeout = shutdown_timeout
+        self._request_timeout = request_timeout
         self._template = _template(ErrorsStream(errors), threads > 1, multiprocess)
         self._pool = self._new_pool()
         self._desk: _Desk | None = None
@@ -146,10 +148,10 @@ class WSGIToASGI:
                 environ["wsgi.input"] = await feed.prefetch() if feed.wanted else Input(feed)
                 self._pool.submit(run)
                 desk.watchkeeper.add(feed)
-                head, data, more = await outlet.take()
+                head, data, more = await self._first_part(outlet)
                 if feed.refusal is not None:
                     raise feed.refusal  # the body is over its limit: 413, whatever the app made of it
-            except (PeerProtocolError, Overloaded) as exc:
+            except (PeerProtocolError, Overloaded, RequestTimedOut) as exc:
                 await _refuse(send, exc.status_hint)
                 return
             await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
@@ -167,6 +169,18 @@ class WSGIToASGI:
             desk.watchkeeper.remove(feed)
             outlet.close()
             feed.close()
+
+    async def _first_part(self, outlet: Outlet[Part]) -> Part:
+        if self._request_timeout is None:
+            return await outlet.take()
+        try:
+            async with asyncio.timeout(self._request_timeout) as limit:
+                return await outlet.take()
+        except TimeoutError:
+            if not limit.expired():
+                raise  # it is the app's own
+            # The thread cannot be stopped; it ends at the next thing that it asks of the bridge.
+            raise RequestTimedOut(f"{name_of(self.app)} did not answer in time") from None
 
     def _desk_here(self) -> _Desk:
         loop = asyncio.get_running_loop()

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from flask import Flask
 
 from bridge import ASGIToWSGI, Limits
 from bridge._runtime.loop import LoopThread
@@ -193,3 +194,8 @@ def test_limits_are_per_adapter() -> None:
 
     assert call(strict, path="/long").status == 414
     assert call(lenient, path="/long").status == 200
+
+
+def test_a_wsgi_app_is_refused_at_construction() -> None:
+    with pytest.raises(ConfigurationError, match=r"as_wsgi\(app\) takes any kind"):
+        ASGIToWSGI(Flask("refused"))  # type: ignore[arg-type]

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from bridge import Limits, WSGIToASGI
 from bridge.errors import ConfigurationError
 from tests.conftest import bridge_threads
+from tests.contract.asgi_specimens import hello as asgi_hello
 from tests.contract.wsgi_specimens import Blocks, answering, hello
 from tests.support.asgi import Exchange, get, happened, http_scope, stayed_away
 
@@ -232,3 +235,23 @@ async def test_requests_are_served_without_a_lifespan() -> None:
     exchange = await Exchange().run(WSGIToASGI(hello), http_scope())
 
     assert exchange.body == b"hello"
+
+
+@pytest.mark.parametrize(
+    "app", [FastAPI(), Starlette(), asgi_hello], ids=["FastAPI", "Starlette", "function"]
+)
+def test_an_asgi_app_is_refused_at_construction(app: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"as_asgi\(app\) takes any kind"):
+        WSGIToASGI(app)
+
+
+@pytest.mark.spec("SEC-21")
+async def test_a_request_that_meets_a_closed_pool_is_told_503() -> None:
+    """Another thread closed the adapter between two steps of this request."""
+    adapter = WSGIToASGI(hello)
+    adapter._pool.close(0)
+
+    exchange = await get(adapter)
+
+    assert (exchange.status, exchange.body) == (503, b"Service Unavailable")
+    assert (b"retry-after", b"1") in exchange.headers

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from bridge.errors import ConfigurationError
 
-__all__ = ["Limits"]
+__all__ = ["Limits", "check_seconds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +35,14 @@ class Limits:
                 raise ConfigurationError(
                     f"{field.name}={value!r}: expected a number of bytes or fields, 0 or more"
                 )
+
+
+def check_seconds(**durations: object) -> None:
+    """Check durations by the names of their arguments: seconds, 0 or more, or None for no limit.
+
+    Raises:
+        ConfigurationError: names the argument, its value and what would do.
+    """
+    for name, value in durations.items():
+        if value is not None and not (isinstance(value, (int, float)) and value >= 0):
+            raise ConfigurationError(f"{name}={value!r}: expected seconds, 0 or more, or None")

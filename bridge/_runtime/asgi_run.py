@@ -11,17 +11,20 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import time
 from collections import deque
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+from bridge._protocol.head import Head, head_from_asgi
 from bridge._protocol.request_body import RequestBodyCycle
-from bridge._protocol.response import Head, ResponseCycle, head_from_asgi
+from bridge._protocol.response import ResponseCycle
+from bridge._runtime.client_probe import client_has_left
 from bridge._runtime.context import adopt_locals, copy_changes, forget_changes, keep_until_next
 from bridge._runtime.crossing import Inlet, Mailbox
 from bridge._runtime.naming import name_of
-from bridge.errors import AppProtocolError, AppTypeError, BodyTooLarge, ClientDisconnected
-from bridge.types import ASGIApp, Message, Scope
+from bridge.errors import AppProtocolError, AppTypeError, BodyTooLarge, ClientDisconnected, RequestTimedOut
+from bridge.types import ASGIApp, Environ, Message, Scope
 
 __all__ = ["ASGIRun", "Part"]
 
@@ -49,15 +52,17 @@ class ASGIRun:
     Args:
         app: the ASGI app.
         scope: of this request; the app's from now on.
-        stream: `wsgi.input`; only ever read in the server's thread.
+        environ: of the request; `wsgi.input` is only ever read in the server's thread.
         body: counts what is read.
         mailbox: of the loop that runs the app.
         has_body: whether there can be anything to read.
         cancel_timeout: how long the app may go on after its client has left, in seconds; None for as long
             as it likes.
+        request_timeout: how long the response may take to begin, in seconds; None for as long as it likes.
     """
 
     __slots__ = (
+        "_answered",
         "_app",
         "_ask_pending",
         "_body",
@@ -66,13 +71,14 @@ class ASGIRun:
         "_chunks",
         "_context",
         "_cycle",
+        "_deadline",
+        "_environ",
         "_inlet",
         "_mailbox",
         "_method",
         "_over",
         "_reading",
         "_scope",
-        "_stream",
         "_waiters",
         "gone",
         "refusal",
@@ -83,18 +89,21 @@ class ASGIRun:
         self,
         app: ASGIApp,
         scope: Scope,
-        stream: Any,
+        environ: Environ,
         body: RequestBodyCycle,
         mailbox: Mailbox,
         *,
         has_body: bool,
         cancel_timeout: float | None,
+        request_timeout: float | None,
     ) -> None:
         self._cancel_timeout = cancel_timeout
         self._app = app
         self._scope = scope
         self._method: str = scope["method"]
-        self._stream = stream
+        self._environ = environ
+        self._answered = False
+        self._deadline = None if request_timeout is None else time.monotonic() + request_timeout
         self._body = body
         self._mailbox = mailbox
         self._inlet: Inlet[_Item] = Inlet(mailbox)
@@ -108,7 +117,7 @@ class ASGIRun:
         self._waiters: list[asyncio.Future[None]] = []
         self._over = False
         self.gone = False
-        self.refusal: BodyTooLarge | None = None
+        self.refusal: BodyTooLarge | RequestTimedOut | None = None
         self.task: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------ in the server's thread
@@ -116,10 +125,13 @@ class ASGIRun:
     def next_part(self) -> Part:
         """Wait for the next part of the response; read the request body meanwhile, if the app asks.
 
-        Ends with a part, with the end of the app, or when the loop is gone.
+        Ends with a part, with the end of the app, after `request_timeout` before the first part, when the
+        client is known to have left, or when the loop is gone.
 
         Raises:
             BodyTooLarge: the request body is over its limit; `refusal` has it too.
+            RequestTimedOut: no part came in time; `refusal` has it too.
+            ClientDisconnected: the client, or the loop, is gone.
             BaseException: what the app raised, or AppProtocolError if it ended without an end.
         """
         inlet = self._inlet
@@ -128,16 +140,24 @@ class ASGIRun:
                 self._ask_pending = False
                 self._read()
                 continue
-            item = inlet.get()
+            item = inlet.get(self._look_up)
             if item is _Ask.READ:
                 self._ask_pending = True
             elif isinstance(item, BaseException):
                 raise item
             else:
                 part: Part = item
+                self._answered = True
                 if not part[2]:
                     keep_until_next(copy_changes(self._context))
                 return part
+
+    def _look_up(self) -> None:
+        if not self._answered and self._deadline is not None and time.monotonic() >= self._deadline:
+            self.refusal = RequestTimedOut(f"{name_of(self._app)} did not answer in time")
+            raise self.refusal
+        if client_has_left(self._environ):
+            raise ClientDisconnected
 
     def leave(self) -> None:
         """Tell the app that the client has gone: the server closed the response early (A-33)."""
@@ -151,7 +171,7 @@ class ASGIRun:
         if cycle.length is not None:  # never beyond: it may be the next request (A-16)
             size = min(size, cycle.length - cycle.received)
         try:
-            data = self._stream.read(size)
+            data = self._environ["wsgi.input"].read(size)
             piece = cycle.data(data)
             if not data:
                 cycle.end()

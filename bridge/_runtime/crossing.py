@@ -20,7 +20,7 @@ __all__ = ["HIGH_WATER_BYTES", "Inlet", "Mailbox", "Outlet"]
 HIGH_WATER_BYTES = 64 * 1024
 """What a stream may run ahead of its reader, in either direction and in bytes; one block may exceed it."""
 
-_LOOK_UP_SECONDS = 5.0  # how often a waiting thread makes sure that its loop still exists
+_LOOK_UP_SECONDS = 0.5  # how often a waiting thread makes sure that there is something to wait for
 
 _TURN_ITEMS = 16  # what one task takes at most before the others of its loop have a turn
 
@@ -260,8 +260,11 @@ class Inlet(Generic[T]):
 
     # ------------------------------------------------------------ in the thread
 
-    def get(self) -> T:
+    def get(self, look_up: Callable[[], None] | None = None) -> T:
         """Wait for the next item.
+
+        Args:
+            look_up: called every half second of waiting; raises if there is nothing to wait for any more.
 
         Raises:
             ClientDisconnected: the loop is closed; nothing will come any more.
@@ -273,6 +276,8 @@ class Inlet(Generic[T]):
             except Empty:
                 if self._mailbox.loop.is_closed():
                     raise ClientDisconnected("the event loop of this request is closed") from None
+                if look_up is not None:
+                    look_up()
         if size:
             self._taken += size
             if self._room is not None and self._posted - self._taken <= self._high // 2:

@@ -43,7 +43,8 @@ class LoopThread:
 
     def after_fork(self) -> None:
         """Begin afresh in a forked child, which has neither the thread nor a loop of its own."""
-        _abandoned.append(self._mailbox)
+        if self._mailbox is not None:
+            _abandoned.append(self._mailbox)
         self._lock = threading.Lock()
         self._mailbox = None
         self._thread: threading.Thread | None = None

@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-from bridge._protocol.response import Head, ResponseCycle, head_from_wsgi
+from bridge._protocol.head import Head, head_from_wsgi
+from bridge._protocol.response import ResponseCycle
 from bridge._runtime.context import adopt_locals
 from bridge._runtime.crossing import HIGH_WATER_BYTES, Outlet
 from bridge._runtime.naming import name_of

@@ -813,3 +813,23 @@ def test_any_text_in_an_environ_ends_in_a_scope_or_a_refusal(more: dict[str, str
         assert (scope["path"] + scope["root_path"]).encode("utf-8")
         assert scope["raw_path"] and b"?" not in scope["raw_path"]
         assert type(scope["query_string"]) is bytes
+
+
+@pytest.mark.spec("U-27", "SEC-30")
+@pytest.mark.parametrize("value", ["\xff", "\u20ac", "\udcff", "G\x00T", "", "a b"], ids=ascii)
+@pytest.mark.parametrize("key", ["REQUEST_METHOD", "wsgi.url_scheme", "SERVER_PROTOCOL"])
+def test_no_text_of_the_request_line_ends_in_a_decoding_error(key: str, value: str) -> None:
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", key: value}
+
+    with suppress(PeerProtocolError):
+        assert scope_from_environ(environ, Limits())["method"] == "GET"
+
+
+@pytest.mark.spec("U-27", "SEC-30")
+@pytest.mark.parametrize("value", ["\xff", "\u20ac", "\udcff", "G\x00T", "a b"], ids=ascii)
+@pytest.mark.parametrize("key", ["method", "scheme", "http_version"])
+def test_no_text_of_a_scope_ends_in_an_encoding_error(key: str, value: str) -> None:
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], key: value}
+
+    with suppress(PeerProtocolError):
+        assert environ_from_scope(scope, {}, Limits())["REQUEST_METHOD"] == "GET"

@@ -28,7 +28,12 @@ async def test_many_posts_share_one_wake_up(monkeypatch: pytest.MonkeyPatch) -> 
     mailbox = Mailbox(loop)
     calls: list[object] = []
     wake = loop.call_soon_threadsafe
-    monkeypatch.setattr(loop, "call_soon_threadsafe", lambda *args: (calls.append(args), wake(*args)))
+
+    def counted(act: Callable[[], object]) -> object:
+        calls.append(act)
+        return wake(act)
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
     seen: list[int] = []
 
     for number in range(100):
@@ -84,7 +89,12 @@ def test_a_post_to_a_closed_loop_says_that_nobody_is_left() -> None:
 
 async def test_an_outlet_gives_items_in_order_across_threads() -> None:
     outlet: Outlet[int] = Outlet(Mailbox(asyncio.get_running_loop()))
-    thread = in_thread(lambda: [outlet.put(n, 0) for n in range(1000)])
+
+    def put_all() -> None:
+        for number in range(1000):
+            outlet.put(number, 0)
+
+    thread = in_thread(put_all)
 
     assert [await outlet.take() for _ in range(1000)] == list(range(1000))
     await joined(thread)
@@ -93,7 +103,13 @@ async def test_an_outlet_gives_items_in_order_across_threads() -> None:
 async def test_a_thread_waits_while_more_than_the_high_water_mark_is_unsent() -> None:
     outlet: Outlet[int] = Outlet(Mailbox(asyncio.get_running_loop()), high_water_bytes=10)
     put: list[int] = []
-    thread = in_thread(lambda: [(outlet.put(n, 4), put.append(n)) for n in range(6)])
+
+    def put_all() -> None:
+        for number in range(6):
+            outlet.put(number, 4)
+            put.append(number)
+
+    thread = in_thread(put_all)
 
     assert [await outlet.take() for _ in range(3)] == [0, 1, 2]
     assert len(put) <= 2  # the third is taken, but as long as nothing has left, its put() has not returned
@@ -137,7 +153,12 @@ async def test_a_cut_outlet_raises_in_the_task() -> None:
 
 async def test_a_failure_is_raised_after_the_items_before_it() -> None:
     outlet: Outlet[int] = Outlet(Mailbox(asyncio.get_running_loop()))
-    await joined(in_thread(lambda: (outlet.put(1, 0), outlet.fail(KeyError("x")))))
+
+    def put_and_fail() -> None:
+        outlet.put(1, 0)
+        outlet.fail(KeyError("x"))
+
+    await joined(in_thread(put_and_fail))
 
     assert await outlet.take() == 1
     with pytest.raises(KeyError):
@@ -158,10 +179,10 @@ async def test_a_cancelled_take_loses_no_item() -> None:
 
 async def test_an_inlet_bounds_what_waits_for_the_thread() -> None:
     inlet: Inlet[int] = Inlet(Mailbox(asyncio.get_running_loop()), high_water_bytes=10)
-    inlet.put(1, 8)
-    assert not inlet.crowded
-    inlet.put(2, 8)
-    assert inlet.crowded
+    crowded: list[bool] = []
+    for number in (1, 2):
+        inlet.put(number, 8)
+        crowded.append(inlet.crowded)
     waiting = asyncio.ensure_future(inlet.room())
     await asyncio.sleep(0)
     assert not waiting.done()
@@ -171,6 +192,7 @@ async def test_an_inlet_bounds_what_waits_for_the_thread() -> None:
 
     await asyncio.wait_for(waiting, SECONDS)
     assert got == [1, 2]
+    assert crowded == [False, True]
 
 
 async def test_waiting_for_room_ends_when_it_is_woken() -> None:

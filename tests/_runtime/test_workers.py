@@ -88,7 +88,12 @@ def test_close_says_whether_all_threads_have_ended() -> None:
     pool = WorkerPool(1)
     release = threading.Event()
     started = threading.Event()
-    pool.submit(lambda: (started.set(), release.wait(SECONDS)))  # type: ignore[arg-type, return-value]
+
+    def job() -> None:
+        started.set()
+        release.wait(SECONDS)
+
+    pool.submit(job)
     assert started.wait(SECONDS)
 
     assert not pool.close(0)
@@ -101,7 +106,12 @@ def test_an_idle_thread_ends_after_a_while(monkeypatch: pytest.MonkeyPatch) -> N
     pool = WorkerPool(2)
     done = threading.Event()
     thread: list[threading.Thread] = []
-    pool.submit(lambda: (thread.append(threading.current_thread()), done.set()))  # type: ignore[arg-type, return-value]
+
+    def job() -> None:
+        thread.append(threading.current_thread())
+        done.set()
+
+    pool.submit(job)
     assert done.wait(SECONDS)
 
     thread[0].join(SECONDS)

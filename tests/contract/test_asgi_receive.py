@@ -69,13 +69,16 @@ def posting(source: object, length: int | None = None, **more: Any) -> Environ:
 def received(environ: Environ, **options: Any) -> list[Message]:
     """Give the events of a request body, to its end."""
     events: list[Message] = []
+    at_end = threading.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         events.extend(await read_body(receive))
+        at_end.set()
         await hello(scope, receive, send)
 
     with contextlib.suppress(ClientDisconnected):  # the test looks at the events
         call(bridged(app, **options), environ)
+    assert at_end.wait(10)  # where the body is cut short the server's thread does not wait for the app
     return events
 
 
@@ -370,12 +373,15 @@ def test_the_input_is_read_with_one_argument_and_never_closed() -> None:
 def test_an_app_that_polls_an_abandoned_request_is_told_each_time_without_a_read() -> None:
     source = Source(b"")
     told: list[Message] = []
+    at_end = threading.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         told.extend([await receive() for _ in range(100)])
+        at_end.set()
 
     with pytest.raises(ClientDisconnected):
         call(bridged(app), posting(source, 10))
+    assert at_end.wait(10)
 
     assert told == [GONE] * 100
     assert len(source.sizes) == 1

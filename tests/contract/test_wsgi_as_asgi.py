@@ -262,7 +262,8 @@ def test_the_checks_hold_without_asserts() -> None:
     assert done.stdout.splitlines() == [
         "('ValueError', False)",
         *["(400, True)"] * 4,
-        *["('AppProtocolError', False)"] * 7,
+        *["('AppProtocolError', False)"] * 5,
+        *["('AppTypeError', False)"] * 2,
         "(200, True)",
         "refused",
     ]

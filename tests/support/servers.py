@@ -32,7 +32,7 @@ COMMANDS: dict[str, list[str]] = {
         "--threads",
         "8",
     ],
-    "gunicorn-sync": ["gunicorn", "{app}", "--bind", "127.0.0.1:{port}"],
+    "gunicorn-sync": ["gunicorn", "{app}", "--bind", "127.0.0.1:{port}", "--no-control-socket"],
     "waitress": ["waitress", "--host", "127.0.0.1", "--port", "{port}", "{app}"],
 }
 

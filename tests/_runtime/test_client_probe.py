@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from bridge._runtime.client_probe import client_has_left
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    server, client = socket.socketpair()
+    yield server, client
+    server.close()
+    client.close()
+
+
+def test_without_a_word_of_the_server_nobody_is_known_to_have_left() -> None:
+    assert not client_has_left({})
+
+
+@pytest.mark.spec("E-22")
+@pytest.mark.parametrize("left", [False, True])
+def test_waitress_is_asked(left: bool) -> None:
+    assert client_has_left({"waitress.client_disconnected": lambda: left}) is left
+
+
+@pytest.mark.parametrize("key", ["gunicorn.socket", "werkzeug.socket"])
+def test_a_socket_with_nothing_to_read_has_its_client(key: str, pair: Pair) -> None:
+    assert not client_has_left({key: pair[0]})
+
+
+@pytest.mark.parametrize("key", ["gunicorn.socket", "werkzeug.socket"])
+def test_a_socket_at_its_end_has_lost_its_client(key: str, pair: Pair) -> None:
+    pair[1].close()
+
+    assert client_has_left({key: pair[0]})
+
+
+def test_the_look_takes_no_byte_and_leaves_the_socket_open(pair: Pair) -> None:
+    pair[1].sendall(b"next request")
+
+    assert not client_has_left({"gunicorn.socket": pair[0]})
+    assert pair[0].recv(100) == b"next request"
+
+
+def test_a_closed_socket_has_no_client() -> None:
+    closed = socket.socket()
+    closed.close()
+
+    assert client_has_left({"gunicorn.socket": closed})
