@@ -51,6 +51,9 @@ lock: $(READY)  ## pin the development requirements anew
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --universal \
 		--python-version 3.11 --group dev --output-file requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --universal \
+		--python-version 3.11 --group bench --constraints requirements/dev.txt \
+		--output-file requirements/bench.txt pyproject.toml
 
 clean:
 	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov

@@ -122,15 +122,16 @@ class WSGIToASGI:
         """
         kind = scope["type"]
         if kind == "http":
+            desk = self._desk_here()
             try:
                 environ = environ_from_scope(
                     scope, self._template, self._limits, refuse_underscores=self._refuse_underscores
                 )
-                feed = BodyFeed(environ, receive, self._desk_here().mailbox, self._limits.max_body_bytes)
+                feed = BodyFeed(environ, receive, desk.mailbox, self._limits.max_body_bytes)
             except PeerProtocolError as exc:
                 await _refuse(send, exc.status_hint)
             else:
-                await self._serve(environ, feed, send)
+                await self._serve(environ, feed, desk, send)
         elif kind == "lifespan":
             await self._lifespan(receive, send)
         elif kind == "websocket":
@@ -138,8 +139,7 @@ class WSGIToASGI:
         else:
             raise ValueError(f"a WSGI app cannot serve a scope of type {kind!r}")
 
-    async def _serve(self, environ: Environ, feed: BodyFeed, send: Send) -> None:
-        desk = self._desk_here()
+    async def _serve(self, environ: Environ, feed: BodyFeed, desk: _Desk, send: Send) -> None:
         outlet: Outlet[Part] = Outlet(desk.mailbox)
         feed.on_disconnect = outlet.cut
         try:
@@ -148,7 +148,8 @@ class WSGIToASGI:
                 environ["wsgi.input"] = await feed.prefetch() if feed.wanted else Input(feed)
                 self._pool.submit(run)
                 desk.watchkeeper.add(feed)
-                head, data, more = await self._first_part(outlet)
+                first = outlet.take() if self._request_timeout is None else self._first_part(outlet)
+                head, data, more = await first
                 if feed.refusal is not None:
                     raise feed.refusal  # the body is over its limit: 413, whatever the app made of it
             except (PeerProtocolError, Overloaded, RequestTimedOut) as exc:
@@ -161,7 +162,8 @@ class WSGIToASGI:
                 size, data = len(data), b""  # the block is gone before the app makes the next one
                 outlet.sent(size + BLOCK_OVERHEAD_BYTES)
                 _, data, more = await outlet.take()
-            copy_changes(run.context)  # seen by the middleware outside as soon as the response is complete
+            if run.context:
+                copy_changes(run.context)  # seen by the middleware outside as soon as all is complete
             await send({"type": "http.response.body", "body": data, "more_body": False})
         except ClientDisconnected:
             pass  # ordinary life: the run has been told, and ends in its thread (AA-11)
@@ -171,8 +173,6 @@ class WSGIToASGI:
             feed.close()
 
     async def _first_part(self, outlet: Outlet[Part]) -> Part:
-        if self._request_timeout is None:
-            return await outlet.take()
         try:
             async with asyncio.timeout(self._request_timeout) as limit:
                 return await outlet.take()

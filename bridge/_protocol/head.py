@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
 
-from bridge._protocol.headers import content_length, raw_from_native_field, raw_headers
+from bridge._protocol.headers import content_length, raw_from_native_headers, raw_headers
 from bridge.errors import AppProtocolError
 from bridge.types import RawHeaders
 
@@ -69,20 +69,15 @@ class Head:
         self.dropped: tuple[bytes, ...] = ()
         self._tunnel = method == "CONNECT" and status < 300  # takes no length (RFC 9110 section 9.3.6)
         ruled = [field for field in headers if field[0] in _RULED]
-        if ruled:
+        if len(ruled) == 1 and ruled[0][0] == b"content-length" and status != 204 and not self._tunnel:
+            self.length = _length(ruled[0][1])  # all that the common response has
+        elif ruled:
             self._apply_rules(ruled)
         if status == 205:  # RFC 9110 section 15.3.6
             self._without({b"content-length"})
             self._declare(0)
 
     def _apply_rules(self, ruled: RawHeaders) -> None:
-        first_name, first_value = ruled[0]
-        if first_name == b"content-length":
-            self.length = content_length(first_value.decode("latin-1"))
-            if self.length is None:
-                raise AppProtocolError("the Content-Length of the response is not a number")
-            if len(ruled) == 1 and self.status != 204 and not self._tunnel:
-                return  # the common response has this one ruled field
         names = set(_HOP_BY_HOP)
         lengths = set()
         for name, value in ruled:
@@ -96,11 +91,10 @@ class Head:
             self._settle_length(lengths)
 
     def _settle_length(self, lengths: set[bytes]) -> None:
-        length = content_length(lengths.pop().decode("latin-1"))
-        if length is None or lengths:
-            raise AppProtocolError("the response has no single valid Content-Length")
+        length = _length(lengths.pop())
+        if lengths:
+            raise AppProtocolError("the response has two values of Content-Length")
         self._without({b"content-length"})
-        self.length = None
         if self.status != 204 and not self._tunnel:
             self._declare(length)
 
@@ -115,6 +109,13 @@ class Head:
         """Add the Content-Length of a body that is known to be whole, where one may stand (W-58)."""
         if self.length is None and not self.bodiless and not self._tunnel:
             self._declare(length)
+
+
+def _length(value: bytes) -> int:
+    length = content_length(value.decode("latin-1"))
+    if length is None:
+        raise AppProtocolError("the Content-Length of the response is not a number")
+    return length
 
 
 def head_from_wsgi(status: object, headers: object, method: str) -> Head:
@@ -135,12 +136,7 @@ def head_from_wsgi(status: object, headers: object, method: str) -> Head:
         raise AppProtocolError(
             f"start_response got headers of type {type(headers).__name__}: expected a list"
         )
-    raw: RawHeaders = []
-    for field in headers:
-        if type(field) is not tuple or len(field) != 2:
-            raise AppProtocolError("start_response got a header that is not a tuple of name and value")
-        raw.append(raw_from_native_field(field[0], field[1]))
-    return Head(code, raw, method)
+    return Head(code, raw_from_native_headers(headers), method)
 
 
 def _status_code(status: object) -> int:

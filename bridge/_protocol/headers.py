@@ -21,7 +21,7 @@ __all__ = [
     "headers_from_environ",
     "is_token",
     "native_from_raw_field",
-    "raw_from_native_field",
+    "raw_from_native_headers",
     "raw_headers",
 ]
 
@@ -229,32 +229,39 @@ def _field_name(key: str) -> bytes | None:
 # ---------------------------------------------------------------- response, both directions
 
 
-def raw_from_native_field(name: object, value: object) -> tuple[bytes, bytes]:
-    """Check one response field of a WSGI app and make it raw.
+def raw_from_native_headers(headers: list[object]) -> RawHeaders:
+    """Check the response fields of a WSGI app and make them raw.
+
+    Returns:
+        A new list: the app may go on changing its own (W-44).
 
     Raises:
-        AppProtocolError: not native strings, no token, a control character (H-14, H-15, U-02). The
-            message never shows the value (SEC-27).
+        AppProtocolError: not pairs of native strings, no token, a control character (W-42, H-14, H-15,
+            U-02). The message never shows the value (SEC-27).
     """
-    if type(name) is not str or type(value) is not str:
-        raise AppProtocolError(
-            f"start_response got a header that is not a pair of str: {type(name).__name__}, "
-            f"{type(value).__name__} (PEP 3333 'The start_response() Callable')"
-        )
-    raw_name = _raw_names.get(name)
-    if raw_name is None:
-        raw_name = _raw_name(name)
-    if not value.isprintable() and _CONTROL.search(value):
-        raise AppProtocolError(f"the value of response header {name!r} contains a control character")
-    if raw_name != b"content-length":  # whose digits are checked as they came (H-09)
-        value = value.strip(" \t")
-    try:
-        return raw_name, value.encode("latin-1")
-    except UnicodeEncodeError:
-        raise AppProtocolError(
-            f"the value of response header {name!r} is not a native string: it has a character beyond "
-            "U+00FF (PEP 3333 'Unicode Issues')"
-        ) from None
+    raw: RawHeaders = []
+    for field in headers:
+        if type(field) is not tuple or len(field) != 2:
+            raise AppProtocolError("start_response got a header that is not a tuple of name and value")
+        name, value = field
+        if type(name) is not str or type(value) is not str:
+            raise AppProtocolError(
+                f"start_response got a header that is not a pair of str: {type(name).__name__}, "
+                f"{type(value).__name__} (PEP 3333 'The start_response() Callable')"
+            )
+        raw_name = _raw_names.get(name) or _raw_name(name)
+        if not value.isprintable() and _CONTROL.search(value):
+            raise AppProtocolError(f"the value of response header {name!r} contains a control character")
+        if raw_name != b"content-length":  # whose digits are checked as they came (H-09)
+            value = value.strip(" \t")
+        try:
+            raw.append((raw_name, value.encode("latin-1")))
+        except UnicodeEncodeError:
+            raise AppProtocolError(
+                f"the value of response header {name!r} is not a native string: it has a character "
+                "beyond U+00FF (PEP 3333 'Unicode Issues')"
+            ) from None
+    return raw
 
 
 def _raw_name(name: str) -> bytes:

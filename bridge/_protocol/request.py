@@ -91,12 +91,9 @@ def environ_from_scope(
     Spec:
         PEP 3333 "environ Variables", "Unicode Issues"; ASGI www 2.5 "WSGI Compatibility".
     """
-    environ = template.copy()
     method = scope["method"]
     if method not in _METHOD and not is_token(method):
         raise PeerProtocolError("the request method is not a token")
-    environ["REQUEST_METHOD"] = method
-
     query = scope.get("query_string") or b""
     path = scope["path"]
     if path[:1] != "/" or not path.isascii():  # a plain path is its own native form
@@ -104,22 +101,22 @@ def environ_from_scope(
     if len(path) + len(query) > limits.max_path_bytes:
         raise PeerProtocolError("the request path is too long", status_hint=414)
     root = scope.get("root_path")
-    if root:
-        environ["SCRIPT_NAME"], environ["PATH_INFO"] = _split_root(path, root)
-    else:
-        environ["SCRIPT_NAME"] = ""
-        environ["PATH_INFO"] = path
-    environ["QUERY_STRING"] = query.decode("latin-1")
-
+    script_name, path_info = _split_root(path, root) if root else ("", path)
     version = scope.get("http_version") or "1.1"
-    environ["SERVER_PROTOCOL"] = _PROTOCOLS.get(version) or _protocol(version)
     scheme = scope.get("scheme") or "http"
     if scheme != "http":
         scheme = _URL_SCHEMES.get(scheme, scheme)
-        if scheme == "https":
-            environ["HTTPS"] = "on"  # and no such key on http: some readers take any value for "on" (T-09)
-    environ["wsgi.url_scheme"] = scheme
-
+    environ: Environ = {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": script_name,
+        "PATH_INFO": path_info,
+        "QUERY_STRING": query.decode("latin-1"),
+        "SERVER_PROTOCOL": _PROTOCOLS.get(version) or _protocol(version),
+        "wsgi.url_scheme": scheme,
+    }
+    environ.update(template)
+    if scheme == "https":
+        environ["HTTPS"] = "on"  # and no such key on http: some readers take any value for "on" (T-09)
     headers = scope.get("headers") or ()
     if type(headers) is not list:
         headers = list(headers)  # it may be a generator, and is read again (AA-10)

@@ -147,6 +147,25 @@ class ResponseCycle:
         self._sent += len(block)
         return block
 
+    def whole(self, body: bytes) -> bytes:
+        """Take a body that is complete, and the end with it; declare its length where none was.
+
+        Raises:
+            AppProtocolError: as `data()` and `end()` do.
+        """
+        head = self.head
+        if head is not None and not self.committed:
+            if head.length is None:
+                head.declare_whole(len(body))
+            if head.length == len(body) and not head.bodiless:  # the common response, in one step
+                self.state = State.DONE
+                self._sent = head.length
+                return body
+        if body:
+            body = self.data(body)
+        self.end()
+        return body
+
     def check(self, size: int, *, last: bool) -> None:
         """Check the next block against Content-Length before it is taken.
 

@@ -24,7 +24,7 @@ def adopt_locals() -> None:
     it, so both names are looked up and a version without them needs nothing.
     """
     context = contextvars.copy_context()
-    if not context or (found := _asgiref()) is None:
+    if (found := _asgiref()) is None:
         return
     storage_type, rehome = found
     for var, value in context.items():
@@ -42,8 +42,6 @@ def copy_changes(source: contextvars.Context) -> list[contextvars.Token[Any]]:
         What undoes it.
     """
     changes: list[contextvars.Token[Any]] = []
-    if not source:
-        return changes
     found = _asgiref()
     for var, value in source.items():
         if found is not None and isinstance(value, found[0]):

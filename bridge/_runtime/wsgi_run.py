@@ -67,10 +67,14 @@ class WSGIRun:
             self._fail(exc)
 
     def _serve(self) -> None:
-        adopt_locals()
+        if self.context:
+            adopt_locals()
         result = self._app(self._environ, self._start_response)
+        kind = type(result)
+        if (kind is list or kind is tuple) and not self._wrote and self._emit_whole(result):  # type: ignore[arg-type]
+            return
         try:
-            if not _iterable(type(result)):
+            if not _iterable(kind):
                 raise AppTypeError(
                     f"the WSGI app {self._name()} returned {type(result).__name__}: "
                     "expected an iterable of bytes"
@@ -115,8 +119,6 @@ class WSGIRun:
     # ------------------------------------------------------------ the body
 
     def _emit(self, result: Iterable[bytes]) -> None:
-        if type(result) in (list, tuple) and not self._wrote and self._emit_whole(result):  # type: ignore[arg-type]
-            return
         for block in result:
             self._send(block)
             if self._cycle.full:  # not one block more than Content-Length (W-56)
@@ -135,13 +137,9 @@ class WSGIRun:
                 return False
             body = b"".join(blocks)
         cycle = self._cycle
-        if cycle.head is not None:
-            cycle.head.declare_whole(len(body))
-        if body:
-            body = cycle.data(body)
-            if cycle.excess:
-                self._warn_excess()
-        cycle.end()
+        body = cycle.whole(body)
+        if cycle.excess:
+            self._warn_excess()
         self._outlet.put((cycle.held, body, False), 0)
         return True
 

@@ -16,7 +16,7 @@ from bridge._protocol.headers import (
     headers_from_environ,
     is_token,
     native_from_raw_field,
-    raw_from_native_field,
+    raw_from_native_headers,
     raw_headers,
 )
 from bridge._protocol.limits import Limits
@@ -61,7 +61,7 @@ def wsgi_request(name: bytes, value: bytes) -> tuple[bytes, bytes]:
 
 
 def wsgi_response(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    return raw_from_native_field(name.decode("latin-1"), value.decode("latin-1"))
+    return raw_from_native_headers([(name.decode("latin-1"), value.decode("latin-1"))])[0]
 
 
 def asgi_response(name: bytes, value: bytes) -> tuple[bytes, bytes]:
@@ -123,7 +123,7 @@ def test_a_token_is_made_of_the_bytes_of_rfc_9110() -> None:
 def test_unicode_that_looks_like_ascii_is_no_token(name: str) -> None:
     assert not is_token(name)
     with pytest.raises(AppProtocolError):
-        raw_from_native_field(name, "v")
+        raw_from_native_headers([(name, "v")])
     with pytest.raises(PeerProtocolError):
         headers_from_environ({f"HTTP_{name}": "v"}, WIDE)
 
@@ -588,7 +588,7 @@ def test_any_latin_1_text_ends_in_fields_or_a_refusal(environ: dict[str, str]) -
 )
 def test_a_response_field_that_is_not_native_is_refused(name: object, value: object) -> None:
     with pytest.raises(AppProtocolError):
-        raw_from_native_field(name, value)
+        raw_from_native_headers([(name, value)])
 
 
 @pytest.mark.spec("A-44")

@@ -1,0 +1,63 @@
+"""Run the benchmarks: `python -m benchmarks quick|full [--only P1,P2]`, or `page` to write the page anew."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+
+from benchmarks import in_process, report
+from benchmarks.in_process import FULL, QUICK, Effort
+from benchmarks.measure import Case
+
+GROUPS: dict[str, Callable[[Effort], list[Case]]] = {
+    "P1": in_process.wsgi_to_asgi,
+    "P2": in_process.asgi_to_wsgi,
+    "P7": in_process.streamed_blocks,
+    "P10": in_process.import_time,
+}
+"""By the measures that each takes."""
+
+
+def main() -> None:
+    """Measure, print, and store."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("mode", choices=["quick", "full", "page"])
+    parser.add_argument("--only", default="", help="measures, parted by commas: P1,P7")
+    arguments = parser.parse_args()
+    if arguments.mode == "page":
+        publish(report.Results.read(report.LATEST))
+        return
+    results = run(arguments.mode, [name for name in arguments.only.split(",") if name])
+    print("\n\n".join([report.circumstances(results), report.summary(results), report.details(results)]))
+    if arguments.mode == "full" and not arguments.only:
+        results.save(report.LATEST)
+        publish(results)
+    else:  # the page shows whole and thorough runs only
+        results.save(report.SCRATCH)
+
+
+def run(mode: str, only: list[str]) -> report.Results:
+    """Take the measures."""
+    effort = FULL if mode == "full" else QUICK
+    cases: list[Case] = []
+    for measures, measure in GROUPS.items():
+        if only and not set(measures.split(",")).intersection(only):
+            continue
+        start = time.monotonic()
+        cases += measure(effort)
+        print(f"{measures}: {time.monotonic() - start:.0f} s", file=sys.stderr)
+    return report.Results(report.about(mode), cases)
+
+
+def publish(results: report.Results) -> None:
+    """Draw the plots and write the page."""
+    from benchmarks import plots
+
+    report.PAGE.write_text(report.page(results, plots.draw(results)), "utf-8")
+    print(f"wrote {report.PAGE.relative_to(report.ROOT)}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
