@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: demo demo-wsgi test test-all check fix conformance figures coverage lock clean
+.PHONY: demo demo-wsgi test test-all check fix conformance figures bench bench-quick coverage lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -13,6 +14,10 @@ $(READY): requirements/dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(READY)
+
+$(BENCH_READY): $(READY) requirements/bench.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt
+	touch $(BENCH_READY)
 
 demo: $(READY)  ## the demo site under uvicorn, until Ctrl-C
 	$(BIN)/python -m examples.demo asgi
@@ -35,6 +40,12 @@ conformance: $(READY)  ## write docs/reference/conformance.md from the tests
 
 figures: $(READY)  ## measure, and write docs/reference/figures.md
 	$(BIN)/python -m tools.figures
+
+bench: $(BENCH_READY)  ## compare with the peers, write docs/reference/performance.md and its plots
+	$(BIN)/python -m benchmarks full
+
+bench-quick: $(BENCH_READY)  ## the same in short; prints the tables only
+	$(BIN)/python -m benchmarks quick
 
 check: $(READY)  ## format, lint, types, import direction, conformance
 	$(BIN)/ruff format --check .

@@ -7,13 +7,15 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import in_process, report
-from benchmarks.in_process import FULL, QUICK, Effort
+from benchmarks import in_process, over_servers, report
+from benchmarks.effort import FULL, QUICK, Effort
 from benchmarks.measure import Case
 
 GROUPS: dict[str, Callable[[Effort], list[Case]]] = {
     "P1": in_process.wsgi_to_asgi,
     "P2": in_process.asgi_to_wsgi,
+    "P3,P4,P5": over_servers.flask,
+    "P6": over_servers.fastapi,
     "P7": in_process.streamed_blocks,
     "P10": in_process.import_time,
 }

@@ -10,11 +10,11 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 
 from benchmarks import peers
-from benchmarks.measure import Case, take_turns
+from benchmarks.effort import Effort
+from benchmarks.measure import Case, Contestants, take_turns
 from benchmarks.workloads import (
     BODY,
     asgi_hello,
@@ -38,27 +38,6 @@ _POOL_THREADS = 40
 """Of the bare executor: as many as a WSGIToASGI has by default."""
 
 
-@dataclass(frozen=True)
-class Effort:
-    """How much is measured.
-
-    Attributes:
-        rounds: how often each contestant has its turn.
-        seconds: how long one turn lasts.
-        blocks: of a streamed response.
-        imports: how many processes are started to time an import.
-    """
-
-    rounds: int
-    seconds: float
-    blocks: int
-    imports: int
-
-
-QUICK = Effort(rounds=5, seconds=0.08, blocks=2000, imports=7)
-FULL = Effort(rounds=9, seconds=0.3, blocks=5000, imports=21)
-
-
 # ---------------------------------------------------------------- P1
 
 
@@ -67,13 +46,13 @@ def wsgi_to_asgi(effort: Effort) -> list[Case]:
     targets = {1: 1.0, 10: 0.8, 32: 0.7}
     cases: list[Case] = []
     with ExitStack() as stack:
-        turns: list[tuple[Case, dict[str, Callable[[], float]]]] = []
+        turns: list[tuple[Case, Contestants]] = []
         for kind, factory in peers.loop_factories().items():
             runner = stack.enter_context(asyncio.Runner(loop_factory=factory))
             calls = _calls(runner, stack)
             for concurrency, target in targets.items():
                 case = Case("P1", f"{kind}, {concurrency} in flight", "µs", EXECUTOR, target)
-                contestants = {
+                contestants: Contestants = {
                     name: partial(_cost_on_loop, runner, call, concurrency, effort.seconds)
                     for name, call in calls.items()
                 }
@@ -146,7 +125,7 @@ def asgi_to_wsgi(effort: Effort) -> list[Case]:
     """Measure one request to an ASGI app against a bare hop to the loop and back."""
     cases: list[Case] = []
     with ExitStack() as stack:
-        turns: list[tuple[Case, dict[str, Callable[[], float]]]] = []
+        turns: list[tuple[Case, Contestants]] = []
         for kind, factory in peers.loop_factories().items():
             loop_thread, loop = _loop_thread(factory, stack)
             calls: dict[str, Callable[[], None]] = {THREADSAFE: partial(_bare_request, loop)}
@@ -155,7 +134,7 @@ def asgi_to_wsgi(effort: Effort) -> list[Case]:
                 calls[name] = partial(_wsgi_request, app)
             for threads in (1, 8, 32):
                 case = Case("P2", f"{kind}, {threads} threads", "µs", THREADSAFE, 1.0)
-                contestants = {
+                contestants: Contestants = {
                     name: partial(_cost_in_threads, call, threads, effort.seconds)
                     for name, call in calls.items()
                 }
@@ -232,15 +211,15 @@ def streamed_blocks(effort: Effort) -> list[Case]:
     count = effort.blocks
     cases: list[Case] = []
     with ExitStack() as stack:
-        turns: list[tuple[Case, dict[str, Callable[[], float]]]] = []
+        turns: list[tuple[Case, Contestants]] = []
         for kind, factory in peers.loop_factories().items():
             runner = stack.enter_context(asyncio.Runner(loop_factory=factory))
-            down = {
+            down: Contestants = {
                 name: partial(_blocks_on_loop, runner, app, count)
                 for name, app in peers.wsgi_to_asgi(wsgi_stream(count), only=("a2wsgi",)).items()
             }
             loop_thread, loop = _loop_thread(factory, stack)
-            up = {
+            up: Contestants = {
                 name: partial(_blocks_in_thread, app, count)
                 for name, app in peers.asgi_to_wsgi(asgi_stream(count), loop_thread, loop).items()
             }
@@ -277,7 +256,7 @@ def _blocks_in_thread(app: WSGIApp, count: int) -> float:
 def import_time(effort: Effort) -> list[Case]:
     """Measure what an import adds to an interpreter that has asyncio."""
     modules = {peers.US: "bridge", "a2wsgi": "a2wsgi", "asgiref": "asgiref.wsgi"}
-    contestants = {
+    contestants: Contestants = {
         name: partial(_import_ms, module)
         for name, module in modules.items()
         if name == peers.US or peers.load(name, module, "__name__") is not None

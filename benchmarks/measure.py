@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from statistics import median
-from typing import Any, Literal
+from statistics import quantiles
+from typing import Any, Literal, TypeAlias
 
 from benchmarks.peers import US
+
+Contestants: TypeAlias = "dict[str, Callable[[], float]]"
+"""What takes one sample, by the name of who is measured."""
 
 
 @dataclass
 class Spread:
-    """The median of several rounds, and the lowest and highest."""
+    """The median of several rounds, and the quartiles."""
 
     middle: float
     low: float
@@ -20,7 +23,10 @@ class Spread:
 
     @classmethod
     def of(cls, values: list[float]) -> Spread:
-        return cls(median(values), min(values), max(values))
+        if len(values) == 1:
+            return cls(values[0], values[0], values[0])
+        low, middle, high = quantiles(values, n=4, method="inclusive")
+        return cls(middle, low, high)
 
 
 @dataclass
@@ -105,14 +111,14 @@ class Case:
         )
 
 
-def rotated(contestants: Mapping[str, Callable[[], float]], turn: int) -> list[str]:
+def rotated(contestants: Iterable[str], turn: int) -> list[str]:
     """Give the names in an order that begins elsewhere each round."""
     names = list(contestants)
     turn %= len(names)
     return names[turn:] + names[:turn]
 
 
-def take_turns(case: Case, contestants: Mapping[str, Callable[[], float]], turn: int) -> None:
+def take_turns(case: Case, contestants: Contestants, turn: int) -> None:
     """Measure each contestant once."""
     for name in rotated(contestants, turn):
         case.add(name, contestants[name]())

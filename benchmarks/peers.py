@@ -24,6 +24,9 @@ _ASGI_PEERS = {
     "hypercorn": ("hypercorn.middleware", "AsyncioWSGIMiddleware"),  # its WSGIWrapper on asyncio
 }
 
+BRIDGES = frozenset(_ASGI_PEERS)
+"""The names of the other bridges; all others that take part are servers or bare calls."""
+
 PACKAGES = (
     "a2wsgi",
     "asgiref",

@@ -38,8 +38,8 @@ TITLES = {
 }
 
 NOTES = {
-    "P1": "Time of one request, divided by that of a bare `loop.run_in_executor(pool, app, environ, start_response)` "
-    "with a pool of 40 threads. Less is better.",
+    "P1": "Time of one request, divided by that of a bare "
+    "`loop.run_in_executor(pool, app, environ, start_response)` with a pool of 40 threads. Less is better.",
     "P2": "Time of one request, divided by that of a bare "
     "`asyncio.run_coroutine_threadsafe(app(scope, receive, send), loop).result()`. Less is better.",
     "P3": "`wrk` with 16 connections; one process each. The bridge and a2wsgi under uvicorn. More is better.",
@@ -141,11 +141,15 @@ def _best_peer(case: Case) -> str:
     rivals: dict[str, float] = {}
     for name in case.samples:
         spread = case.raw(name) if case.baseline is None else case.ratio(name)
-        if name not in (peers.US, case.baseline) and spread is not None:
+        if name in peers.BRIDGES and name != case.baseline and spread is not None:
             rivals[name] = spread.middle
     if not rivals:
         return ""
-    best = min(rivals, key=rivals.__getitem__) if case.sense == "at most" else max(rivals, key=rivals.__getitem__)
+    best = (
+        min(rivals, key=rivals.__getitem__)
+        if case.sense == "at most"
+        else max(rivals, key=rivals.__getitem__)
+    )
     return f"{best} {number(rivals[best])}"
 
 
@@ -157,10 +161,12 @@ def details(results: Results) -> str:
         names = list(dict.fromkeys(name for case in cases for name in case.samples))
         rows = [(case.name, *(_cell(case, name) for name in names)) for case in cases]
         unit = cases[0].unit
+        shown = "the median (and quartiles) in "
+        if cases[0].baseline is not None:
+            shown = "the ratio (and its quartiles over the rounds); the median in "
         parts.append(
             f"### {measure}: {TITLES[measure]}\n\n{NOTES[measure]}\n"
-            f"Each cell: {'' if cases[0].baseline is None else 'the ratio, its range over the rounds, and '}"
-            f"the median in {unit}.\n\n{table(('', *names), rows)}"
+            f"Each cell: {shown}{unit}.\n\n{table(('', *names), rows)}"
         )
     return "\n\n".join(parts)
 
@@ -177,7 +183,7 @@ def _cell(case: Case, name: str) -> str:
 
 
 def _ends(spread: Spread) -> str:
-    return f"{number(spread.low)}–{number(spread.high)}"
+    return f"{number(spread.low)} to {number(spread.high)}"
 
 
 def number(value: float | None) -> str:
@@ -200,10 +206,9 @@ def circumstances(results: Results) -> str:
     """Write where and with what the figures were taken."""
     machine = results.about["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in results.about["versions"].items())
-    lines = [
-        f"Taken on {results.about['date']} on {machine['system']}, {machine['cores']} cores ({machine['processor']}), "
-        f"CPython {results.about['python']}, with {versions}."
-    ]
+    place = f"{machine['system']}, {machine['cores']} cores ({machine['processor']})"
+    python = results.about["python"]
+    lines = [f"Taken on {results.about['date']} on {place}, CPython {python}, with {versions}."]
     skipped = results.about["skipped"]
     lines += [f"Skipped: {name} ({why})." for name, why in skipped.items()] or ["Nothing was skipped."]
     return "\n".join(lines)
@@ -213,7 +218,8 @@ _PAGE = """\
 # Performance
 
 Written by `make bench`, which anyone can rerun; [how to read it](../../benchmarks/README.md).
-All contestants of a measure take turns in one run; a ratio is the median over the rounds, with the lowest and highest round beside it.
+All contestants of a measure take turns in one run.
+A ratio is taken within each round; shown is the median of the rounds, with the quartiles beside it.
 Each bridge is made by its public constructor with its defaults.
 
 {circumstances}

@@ -145,7 +145,9 @@ def start_nothing(status: str, headers: list[tuple[str, str]], exc_info: object 
 
 def one_body(*bodies: bytes) -> Receive:
     """Make the receive of one request: its body, then silence from a client that stays."""
-    events = [{"type": "http.request", "body": body, "more_body": True} for body in bodies[:-1]]
+    events: list[Message] = [
+        {"type": "http.request", "body": body, "more_body": True} for body in bodies[:-1]
+    ]
     events.append({"type": "http.request", "body": bodies[-1], "more_body": False} if bodies else _NO_BODY)
     left = iter(events)
 

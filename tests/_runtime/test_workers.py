@@ -31,13 +31,57 @@ def test_a_thread_is_added_only_when_a_job_finds_none_idle(pool: WorkerPool) -> 
         running.release()
         release.wait(SECONDS)
 
-    for expected in (1, 2, 3, 3, 3):
+    for expected in (1, 2, 3):
         pool.submit(job)
-        assert pool.alive == expected
-    for _ in range(3):
         assert running.acquire(timeout=SECONDS)
+        assert pool.alive == expected
+    for _ in range(2):
+        pool.submit(job)
+    assert pool.alive == 3
     assert not running.acquire(blocking=False)  # never more than the pool has threads
     release.set()
+
+
+def test_only_one_thread_is_called_at_a_time(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quick jobs would wake a thread each, and pay for it, though the first takes them all."""
+    calls: list[object] = []
+    done: list[int] = []
+    start = pool._start_thread
+    monkeypatch.setattr(pool, "_start_thread", lambda: calls.append(None))
+
+    for number in range(5):
+        pool.submit(lambda number=number: done.append(number))  # type: ignore[misc]
+
+    assert len(calls) == 1
+    start()
+    assert pool.close(SECONDS)
+    assert sorted(done) == [0, 1, 2, 3, 4]
+
+
+def test_a_job_that_blocks_has_the_next_thread_called() -> None:
+    pool = WorkerPool(8)
+    meeting = threading.Barrier(8, timeout=SECONDS)
+    met: list[int] = []
+
+    for _ in range(8):
+        pool.submit(lambda: met.append(meeting.wait()))
+
+    assert pool.close(SECONDS)
+    assert sorted(met) == list(range(8))
+
+
+def test_a_system_without_threads_is_an_overload(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    done = threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(Overloaded):
+            pool.submit(print)
+    pool.submit(done.set)
+
+    assert done.wait(SECONDS)
 
 
 def test_an_idle_thread_is_used_again(pool: WorkerPool) -> None:

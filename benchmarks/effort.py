@@ -1,0 +1,30 @@
+"""How much is measured: quick or full."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured.
+
+    Attributes:
+        rounds: how often each contestant has its turn.
+        seconds: how long one turn lasts.
+        blocks: of a streamed response.
+        imports: how many processes are started to time an import.
+        server_rounds: as rounds, with servers.
+        server_seconds: as seconds, with servers.
+    """
+
+    rounds: int
+    seconds: float
+    blocks: int
+    imports: int
+    server_rounds: int
+    server_seconds: int
+
+
+QUICK = Effort(rounds=9, seconds=0.05, blocks=1000, imports=7, server_rounds=3, server_seconds=1)
+FULL = Effort(rounds=25, seconds=0.1, blocks=4000, imports=21, server_rounds=5, server_seconds=3)
