@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import in_process, over_servers, report
+from benchmarks import growth, in_process, neighbour, over_servers, report
 from benchmarks.effort import FULL, QUICK, Effort
 from benchmarks.measure import Case
 
@@ -18,8 +18,13 @@ GROUPS: dict[str, Callable[[Effort], list[Case]]] = {
     "P6": over_servers.fastapi,
     "P7": in_process.streamed_blocks,
     "P10": in_process.import_time,
+    "P11": growth.growth,
+    "P12": neighbour.neighbour,
 }
 """By the measures that each takes."""
+
+LONG = ("P8,P9", "P11", "P12")
+"""Left out of a quick run, unless they are named."""
 
 
 def main() -> None:
@@ -45,7 +50,10 @@ def run(mode: str, only: list[str]) -> report.Results:
     effort = FULL if mode == "full" else QUICK
     cases: list[Case] = []
     for measures, measure in GROUPS.items():
-        if only and not set(measures.split(",")).intersection(only):
+        wanted = (
+            set(measures.split(",")).intersection(only) if only else mode == "full" or measures not in LONG
+        )
+        if not wanted:
             continue
         start = time.monotonic()
         cases += measure(effort)

@@ -26,5 +26,5 @@ class Effort:
     server_seconds: int
 
 
-QUICK = Effort(rounds=9, seconds=0.05, blocks=1000, imports=7, server_rounds=3, server_seconds=1)
-FULL = Effort(rounds=25, seconds=0.1, blocks=4000, imports=21, server_rounds=5, server_seconds=3)
+QUICK = Effort(rounds=7, seconds=0.03, blocks=1000, imports=7, server_rounds=2, server_seconds=1)
+FULL = Effort(rounds=19, seconds=0.1, blocks=2000, imports=21, server_rounds=5, server_seconds=2)

@@ -49,11 +49,11 @@ def wsgi_to_asgi(effort: Effort) -> list[Case]:
         turns: list[tuple[Case, Contestants]] = []
         for kind, factory in peers.loop_factories().items():
             runner = stack.enter_context(asyncio.Runner(loop_factory=factory))
-            calls = _calls(runner, stack)
+            calls = wsgi_to_asgi_calls(runner, stack)
             for concurrency, target in targets.items():
                 case = Case("P1", f"{kind}, {concurrency} in flight", "µs", EXECUTOR, target)
                 contestants: Contestants = {
-                    name: partial(_cost_on_loop, runner, call, concurrency, effort.seconds)
+                    name: partial(cost_on_loop, runner, call, concurrency, effort.seconds)
                     for name, call in calls.items()
                 }
                 for turn in contestants.values():
@@ -66,7 +66,10 @@ def wsgi_to_asgi(effort: Effort) -> list[Case]:
     return cases
 
 
-def _calls(runner: asyncio.Runner, stack: ExitStack) -> dict[str, Callable[[], Awaitable[object]]]:
+def wsgi_to_asgi_calls(
+    runner: asyncio.Runner, stack: ExitStack, *, only: tuple[str, ...] = ()
+) -> dict[str, Callable[[], Awaitable[object]]]:
+    """Give a request to the hello app as each contestant makes it, and as the bare executor does."""
     pool = stack.enter_context(ThreadPoolExecutor(_POOL_THREADS))
     loop = runner.get_loop()
 
@@ -74,7 +77,7 @@ def _calls(runner: asyncio.Runner, stack: ExitStack) -> dict[str, Callable[[], A
         return loop.run_in_executor(pool, wsgi_hello, new_environ(), start_nothing)
 
     calls: dict[str, Callable[[], Awaitable[object]]] = {EXECUTOR: bare}
-    for name, app in peers.wsgi_to_asgi(wsgi_hello).items():
+    for name, app in peers.wsgi_to_asgi(wsgi_hello, only=only).items():
         runner.run(_check_asgi(name, app))
         calls[name] = partial(_request, app)
     return calls
@@ -84,7 +87,7 @@ def _request(app: ASGIApp) -> Awaitable[object]:
     return app(new_scope(), one_body(), discard)
 
 
-def _cost_on_loop(
+def cost_on_loop(
     runner: asyncio.Runner, call: Callable[[], Awaitable[object]], concurrency: int, seconds: float
 ) -> float:
     """Give the time of a request in µs with so many in flight all the time."""
@@ -127,15 +130,12 @@ def asgi_to_wsgi(effort: Effort) -> list[Case]:
     with ExitStack() as stack:
         turns: list[tuple[Case, Contestants]] = []
         for kind, factory in peers.loop_factories().items():
-            loop_thread, loop = _loop_thread(factory, stack)
-            calls: dict[str, Callable[[], None]] = {THREADSAFE: partial(_bare_request, loop)}
-            for name, app in peers.asgi_to_wsgi(asgi_hello, loop_thread, loop).items():
-                _check_wsgi(name, app)
-                calls[name] = partial(_wsgi_request, app)
+            loop_thread, loop = open_loop_thread(factory, stack)
+            calls = asgi_to_wsgi_calls(loop_thread, loop)
             for threads in (1, 8, 32):
-                case = Case("P2", f"{kind}, {threads} threads", "µs", THREADSAFE, 1.0)
+                case = Case("P2", f"{kind}, {threads} thread{'s' * (threads > 1)}", "µs", THREADSAFE, 1.0)
                 contestants: Contestants = {
-                    name: partial(_cost_in_threads, call, threads, effort.seconds)
+                    name: partial(cost_in_threads, call, threads, effort.seconds)
                     for name, call in calls.items()
                 }
                 for turn in contestants.values():
@@ -148,9 +148,22 @@ def asgi_to_wsgi(effort: Effort) -> list[Case]:
     return cases
 
 
-def _loop_thread(
+def asgi_to_wsgi_calls(
+    loop_thread: LoopThread, loop: asyncio.AbstractEventLoop
+) -> dict[str, Callable[[], None]]:
+    """Give a request to the hello app as each contestant makes it, and as a bare hop to the loop."""
+    calls: dict[str, Callable[[], None]] = {THREADSAFE: partial(_bare_request, loop)}
+    for name, app in peers.asgi_to_wsgi(asgi_hello, loop_thread, loop).items():
+        _check_wsgi(name, app)
+        calls[name] = partial(_wsgi_request, app)
+    return calls
+
+
+def open_loop_thread(
     factory: Callable[[], asyncio.AbstractEventLoop], stack: ExitStack
 ) -> tuple[LoopThread, asyncio.AbstractEventLoop]:
+    """Start a loop in a thread, closed with the stack."""
+
     async def running() -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()
 
@@ -167,7 +180,7 @@ def _wsgi_request(app: WSGIApp) -> None:
     exhaust(app(new_environ(), start_nothing))
 
 
-def _cost_in_threads(call: Callable[[], None], threads: int, seconds: float) -> float:
+def cost_in_threads(call: Callable[[], None], threads: int, seconds: float) -> float:
     """Give the time of a request in µs with so many threads calling all the time."""
     now = time.perf_counter
     counts = [0] * threads
@@ -218,7 +231,7 @@ def streamed_blocks(effort: Effort) -> list[Case]:
                 name: partial(_blocks_on_loop, runner, app, count)
                 for name, app in peers.wsgi_to_asgi(wsgi_stream(count), only=("a2wsgi",)).items()
             }
-            loop_thread, loop = _loop_thread(factory, stack)
+            loop_thread, loop = open_loop_thread(factory, stack)
             up: Contestants = {
                 name: partial(_blocks_in_thread, app, count)
                 for name, app in peers.asgi_to_wsgi(asgi_stream(count), loop_thread, loop).items()

@@ -100,7 +100,7 @@ def _loads(contestants: dict[str, tuple[list[str], str]], effort: Effort) -> dic
         for name, (command, app) in contestants.items():
             if not _installed(name, command, app):
                 continue
-            server = stack.enter_context(_serving(command, app))
+            server = stack.enter_context(serving(command, app))
             drives[name] = partial(_wrk, server, effort.server_seconds)
             _wrk(server, 1)  # starts its threads
         taken: dict[str, list[Load]] = {name: [] for name in drives}
@@ -118,7 +118,8 @@ def _installed(name: str, command: list[str], app: str) -> bool:
     return not lacking
 
 
-def _serving(command: list[str], app: str) -> AbstractContextManager[Server]:
+def serving(command: list[str], app: str) -> AbstractContextManager[Server]:
+    """Run a server with an app of `served`, until the block ends."""
     port = free_port()
     filled = [part.replace("{}", app).replace("{port}", str(port)) for part in command]
     return run([sys.executable, "-m", *filled], port)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, cast
 
 from bridge import ASGIToWSGI, WSGIToASGI
-from bridge.types import ASGIApp, Environ, StartResponse, WSGIApp
+from bridge.types import ASGIApp, Environ, Receive, Scope, Send, StartResponse, WSGIApp
 
 BODY = b'{"message":"Hello, world!"}'
 
@@ -63,5 +64,36 @@ def wsgi_native() -> WSGIApp:
     def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(BODY)))])
         return [BODY]
+
+    return app
+
+
+def slow_native(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """Answer after half a second."""
+    time.sleep(0.5)
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "0")])
+    return []
+
+
+def slow_bridged() -> ASGIApp:
+    return _beside_health(WSGIToASGI(slow_native))
+
+
+def slow_in_a2wsgi() -> ASGIApp:
+    from a2wsgi import WSGIMiddleware
+
+    return _beside_health(cast("ASGIApp", WSGIMiddleware(cast("Any", slow_native))))
+
+
+def _beside_health(slow: ASGIApp) -> ASGIApp:
+    """Answer /health on the loop, and all else by the slow app."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("path") != "/health":
+            await slow(scope, receive, send)
+            return
+        headers = [(b"content-type", b"text/plain"), (b"content-length", b"2")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"ok", "more_body": False})
 
     return app

@@ -10,8 +10,8 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
-from bridge._protocol.head import Head, status_line
-from bridge._protocol.headers import content_length, native_from_raw_field
+from bridge._protocol.head import status_line
+from bridge._protocol.headers import content_length, native_from_raw_headers
 from bridge._protocol.kind import kind_of
 from bridge._protocol.limits import Limits, check_seconds
 from bridge._protocol.request import scope_from_environ
@@ -148,7 +148,7 @@ class ASGIToWSGI:
             mailbox.post(lambda: tasks.begin(run))
             head, data, more = run.next_part()
             if head is not None:
-                start_response(status_line(head.status), _native_headers(head))
+                start_response(status_line(head.status), native_from_raw_headers(head.headers))
         except BaseException:
             run.leave()  # also if the server raised: in start_response (WA-08), or here by a signal
             if run.refusal is not None:
@@ -280,10 +280,6 @@ class _Stream:
     def __del__(self) -> None:
         """End the connection all the same where a server or a middleware forgot to close."""
         self.close()
-
-
-def _native_headers(head: Head) -> list[tuple[str, str]]:
-    return [native_from_raw_field(name, value) for name, value in head.headers]
 
 
 def _refuse(start_response: StartResponse, status: int) -> _Whole:

@@ -20,7 +20,7 @@ __all__ = [
     "content_length",
     "headers_from_environ",
     "is_token",
-    "native_from_raw_field",
+    "native_from_raw_headers",
     "raw_from_native_headers",
     "raw_headers",
 ]
@@ -309,9 +309,12 @@ def _as_bytes(value: object) -> bytes:
     )
 
 
-def native_from_raw_field(name: bytes, value: bytes) -> tuple[str, str]:
-    """Make one checked response field native, the name in title case (WA-15)."""
-    return _native_names.get(name) or _native_name(name), value.decode("latin-1").strip(" \t")
+def native_from_raw_headers(headers: RawHeaders) -> list[tuple[str, str]]:
+    """Make checked response fields native, the names in title case (WA-15)."""
+    return [
+        (_native_names.get(name) or _native_name(name), value.decode("latin-1").strip(" \t"))
+        for name, value in headers
+    ]
 
 
 def _native_name(name: bytes) -> str:

@@ -162,7 +162,7 @@ def _address(pair: Iterable[Any] | None) -> tuple[str, str]:
     host, port = pair
     if type(port) is int and 0 < port < 65536:
         port = str(port)
-    elif not isinstance(port, str) or not _is_port(port):  # a unix socket has none
+    elif type(port) is not str or _port(port) is None:  # a unix socket has none
         port = ""
     if not host:
         return "", ""
@@ -178,7 +178,7 @@ def _server_from_host(host: str | None, scheme: str) -> tuple[str, str]:
     name, colon, port = host.rpartition(":")
     if not colon or port.endswith("]"):  # no port, or the colons are those of an IPv6 address
         name, port = host, ""
-    return name.strip("[]") or "localhost", port if _is_port(port) else default
+    return name.strip("[]") or "localhost", port if _port(port) is not None else default
 
 
 def scope_from_environ(environ: Environ, limits: Limits) -> Scope:
@@ -279,8 +279,4 @@ def _server(environ: Environ) -> tuple[str, int] | None:
 def _port(value: object) -> int | None:
     """Read a port; Werkzeug's server gives REMOTE_PORT as an int (A-11)."""
     text = value if type(value) is str else str(value)
-    return int(text) if _is_port(text) else None
-
-
-def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 5
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else None

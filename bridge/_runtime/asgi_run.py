@@ -13,6 +13,7 @@ import contextvars
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from enum import Enum
 from typing import TypeAlias
 
@@ -81,6 +82,7 @@ class ASGIRun:
         "_scope",
         "_waiters",
         "gone",
+        "on_end",
         "refusal",
         "task",
     )
@@ -119,6 +121,7 @@ class ASGIRun:
         self.gone = False
         self.refusal: BodyTooLarge | RequestTimedOut | None = None
         self.task: asyncio.Task[None] | None = None
+        self.on_end: Callable[[ASGIRun], None] | None = None
 
     # ------------------------------------------------------------ in the server's thread
 
@@ -148,7 +151,7 @@ class ASGIRun:
             else:
                 part: Part = item
                 self._answered = True
-                if not part[2]:
+                if not part[2] and self._context:
                     keep_until_next(copy_changes(self._context))
                 return part
 
@@ -190,7 +193,8 @@ class ASGIRun:
 
     async def serve(self) -> None:
         """Run the app; the body of its task. Never raises."""
-        adopt_locals()
+        if self._context:
+            adopt_locals()
         try:
             await self._app(self._scope, self._receive, self._send)
         except BaseException as exc:  # the loop survives its apps (A-41, SEC-34)
@@ -200,6 +204,8 @@ class ASGIRun:
         finally:
             self._over = True
             self._wake_receivers()
+            if self.on_end is not None:
+                self.on_end(self)
 
     @property
     def context(self) -> contextvars.Context:
@@ -272,28 +278,23 @@ class ASGIRun:
         body = message.get("body", b"")
         if type(body) is not bytes:
             body = _as_bytes(body)
-        committed = cycle.committed
-        head = cycle.head
+        head = None if cycle.committed else cycle.head
         more = message.get("more_body", False)
-        if not more and not committed and head is not None:
-            head.declare_whole(len(body))
-        cycle.check(len(body), last=not more)
-        if body or more:
-            excess = cycle.excess
-            body = cycle.data(body)
-            if cycle.excess and not excess:
-                _log.warning("%s sent a body with a status that has none; it was dropped", name_of(self._app))
-        if more:
-            self._inlet.put((None if committed else head, body, True), len(body) + BLOCK_OVERHEAD_BYTES)
-            if self._inlet.crowded:
-                await self._inlet.room()
-                if self.gone:
-                    raise ClientDisconnected()
+        excess = cycle.excess
+        cycle.check(len(body), last=not more)  # before anything changes: the app may catch it and go on
+        body = cycle.data(body) if more else cycle.whole(body)
+        if cycle.excess and not excess:
+            _log.warning("%s sent a body with a status that has none; it was dropped", name_of(self._app))
+        if not more:
+            self._over = True
+            self._inlet.put((head, body, False))
+            self._wake_receivers()
             return
-        cycle.end()
-        self._over = True
-        self._inlet.put((None if committed else head, body, False))
-        self._wake_receivers()
+        self._inlet.put((head, body, True), len(body) + BLOCK_OVERHEAD_BYTES)
+        if self._inlet.crowded:
+            await self._inlet.room()
+            if self.gone:
+                raise ClientDisconnected()
 
     def _returned(self) -> None:
         if not self._cycle.done and not self.gone:

@@ -22,29 +22,30 @@ class TaskSet:
     """Starts the tasks of runs, counts them, and waits for them. Used on the loop only."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._runs: set[ASGIRun] = set()
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return len(self._runs)
 
     def begin(self, run: ASGIRun) -> None:
         """Start the task of a request."""
-        task = asyncio.get_running_loop().create_task(run.serve(), context=run.context)
-        run.task = task
-        self._tasks.add(task)  # the loop itself holds tasks weakly
+        self._runs.add(run)  # and so its task, which the loop itself holds weakly
         _busy.add(self)
-        task.add_done_callback(self._ended)
+        # Told by the run, not by a done callback of the task: that would cost a turn of the loop.
+        run.on_end = self._ended
+        run.task = asyncio.get_running_loop().create_task(run.serve(), context=run.context)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not self._tasks:
+    def _ended(self, run: ASGIRun) -> None:
+        self._runs.discard(run)
+        if not self._runs:
             _busy.discard(self)
 
     async def drain(self, timeout: float | None) -> None:
         """Wait for all to end, for `timeout` seconds at most; then cancel what is left."""
-        if not self._tasks:
+        tasks = [run.task for run in self._runs if run.task is not None]
+        if not tasks:
             return
-        _, pending = await asyncio.wait(self._tasks, timeout=timeout)
+        _, pending = await asyncio.wait(tasks, timeout=timeout)
         for task in pending:
             task.cancel()
         if pending:

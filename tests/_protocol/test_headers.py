@@ -15,7 +15,7 @@ from bridge._protocol.headers import (
     content_length,
     headers_from_environ,
     is_token,
-    native_from_raw_field,
+    native_from_raw_headers,
     raw_from_native_headers,
     raw_headers,
 )
@@ -66,7 +66,7 @@ def wsgi_response(name: bytes, value: bytes) -> tuple[bytes, bytes]:
 
 def asgi_response(name: bytes, value: bytes) -> tuple[bytes, bytes]:
     (field,) = raw_headers([(name, value)])
-    native_name, native_value = native_from_raw_field(*field)
+    ((native_name, native_value),) = native_from_raw_headers([field])
     return native_name.lower().encode("latin-1"), native_value.encode("latin-1")
 
 
@@ -626,7 +626,7 @@ def test_an_asgi_response_field_of_another_shape_is_refused(field: object) -> No
     ids=ascii,
 )
 def test_response_names_go_to_wsgi_in_title_case(raw: bytes, native: str) -> None:
-    assert native_from_raw_field(raw, b"v") == (native, "v")
+    assert native_from_raw_headers([(raw, b"v")]) == [(native, "v")]
 
 
 @pytest.mark.spec("H-17", "H-30")
@@ -636,7 +636,7 @@ def test_response_fields_keep_their_order_and_are_never_joined() -> None:
     checked = raw_headers(fields)
 
     assert checked == fields
-    assert [native_from_raw_field(*field)[1] for field in checked] == ["a=1", "1", "b=2, c", "0"]
+    assert [value for _, value in native_from_raw_headers(checked)] == ["a=1", "1", "b=2, c", "0"]
 
 
 # ---------------------------------------------------------------- what is kept between requests

@@ -833,3 +833,15 @@ def test_no_text_of_a_scope_ends_in_an_encoding_error(key: str, value: str) -> N
 
     with suppress(PeerProtocolError):
         assert environ_from_scope(scope, {}, Limits())["REQUEST_METHOD"] == "GET"
+
+
+@pytest.mark.spec("W-04", "W-06", "W-07")
+@pytest.mark.parametrize("port", [0, -1, 65536, "", "x", None, 80.0])
+def test_a_port_that_is_none_is_never_shown(port: object) -> None:
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "server": ("h", port)}
+    scope["client"] = ("10.0.0.1", port)
+
+    environ = environ_from_scope(scope, {}, Limits())
+
+    assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == ("localhost", "80")
+    assert "REMOTE_PORT" not in environ
