@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import growth, in_process, neighbour, over_servers, report
+from benchmarks import growth, in_process, neighbour, over_servers, report, transfer
 from benchmarks.effort import FULL, QUICK, Effort
 from benchmarks.measure import Case
 
@@ -18,6 +18,7 @@ GROUPS: dict[str, Callable[[Effort], list[Case]]] = {
     "P6": over_servers.fastapi,
     "P7": in_process.streamed_blocks,
     "P10": in_process.import_time,
+    "P8,P9": transfer.transfer,
     "P11": growth.growth,
     "P12": neighbour.neighbour,
 }
@@ -58,6 +59,7 @@ def run(mode: str, only: list[str]) -> report.Results:
         start = time.monotonic()
         cases += measure(effort)
         print(f"{measures}: {time.monotonic() - start:.0f} s", file=sys.stderr)
+    cases.sort(key=lambda case: int(case.measure[1:]))
     return report.Results(report.about(mode), cases)
 
 

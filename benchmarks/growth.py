@@ -51,8 +51,12 @@ def growth(effort: Effort) -> list[Case]:
         calls = wsgi_to_asgi_calls(runner, stack, only=("a2wsgi",))
         threaded = asgi_to_wsgi_calls(loop_thread, loop)
         for amount in IN_FLIGHT:
-            down = {n: partial(cost_on_loop, runner, c, amount, effort.seconds) for n, c in calls.items()}
-            up = {n: partial(cost_in_threads, c, amount, effort.seconds) for n, c in threaded.items()}
+            down: Contestants = {
+                n: partial(cost_on_loop, runner, c, amount, effort.seconds) for n, c in calls.items()
+            }
+            up: Contestants = {
+                n: partial(cost_in_threads, c, amount, effort.seconds) for n, c in threaded.items()
+            }
             turns.append(_case("WSGI app, requests in flight", amount, down))
             turns.append(_case("ASGI app, requests in flight", amount, up))
 
@@ -73,7 +77,7 @@ def growth(effort: Effort) -> list[Case]:
         for number in range(min(5, effort.rounds)):
             for case, contestants in turns:
                 take_turns(case, contestants, number)
-    return [case for case, _ in turns]
+    return sorted((case for case, _ in turns), key=lambda case: case.name.partition(":")[0])  # stable
 
 
 def _case(thing: str, amount: int, contestants: Contestants) -> tuple[Case, Contestants]:

@@ -30,7 +30,7 @@ TITLES = {
     "P5": "the same, 99th percentile of the latency against gunicorn gthread",
     "P6": "FastAPI hello under gunicorn gthread against a native WSGI hello there",
     "P7": "100-byte blocks streamed per second, in process, against a2wsgi",
-    "P8": "1 GiB in blocks of 64 KiB against the native server",
+    "P8": "large bodies in blocks of 64 KiB against the native server",
     "P9": "memory",
     "P10": "import",
     "P11": "growth",
@@ -47,8 +47,10 @@ NOTES = {
     "P5": "The same runs. Less is better.",
     "P6": "`wrk` with 16 connections; gunicorn gthread with 16 threads for all of them. More is better.",
     "P7": "One response of many blocks, each given away as soon as it is made. More is better.",
-    "P8": "MiB per second. More is better.",
-    "P9": "Less is better.",
+    "P8": "A WSGI app bridged under uvicorn against a native ASGI app there, an ASGI app bridged under "
+    "gunicorn against a native WSGI app there; each block is a new one. More is better.",
+    "P9": "Growth of the server while a client has asked for 1 GiB and reads nothing for a second, and "
+    "memory of each request while 1 000 are pending, with the threads that wait. Less is better.",
     "P10": "Milliseconds that an import adds to an interpreter that has imported asyncio. Less is better.",
     "P11": "Time of one request; the plot shows how it grows.",
     "P12": "Milliseconds. Less is better.",
@@ -159,16 +161,20 @@ def details(results: Results) -> str:
     for measure in results.measures():
         cases = results.of(measure)
         names = list(dict.fromkeys(name for case in cases for name in case.samples))
-        rows = [(case.name, *(_cell(case, name) for name in names)) for case in cases]
-        unit = cases[0].unit
+        rows = [(_labelled(case, cases), *(_cell(case, name) for name in names)) for case in cases]
+        units = list(dict.fromkeys(case.unit for case in cases))
         shown = "the median (and quartiles) in "
         if cases[0].baseline is not None:
             shown = "the ratio (and its quartiles over the rounds); the median in "
         parts.append(
             f"### {measure}: {TITLES[measure]}\n\n{NOTES[measure]}\n"
-            f"Each cell: {shown}{unit}.\n\n{table(('', *names), rows)}"
+            f"Each cell: {shown}{' or '.join(units)}.\n\n{table(('', *names), rows)}"
         )
     return "\n\n".join(parts)
+
+
+def _labelled(case: Case, cases: list[Case]) -> str:
+    return case.name if len({other.unit for other in cases}) == 1 else f"{case.name}, {case.unit}"
 
 
 def _cell(case: Case, name: str) -> str:

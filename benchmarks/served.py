@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any, cast
 
 from bridge import ASGIToWSGI, WSGIToASGI
@@ -97,3 +98,74 @@ def _beside_health(slow: ASGIApp) -> ASGIApp:
         await send({"type": "http.response.body", "body": b"ok", "more_body": False})
 
     return app
+
+
+def wsgi_transfer(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Send so many blocks of so many KiB (`/down?1024,64`), or count what comes (`/up`).
+
+    Each block is a new one, and written to: pages that nobody has touched would not count as memory.
+    """
+    if environ["PATH_INFO"] == "/up":
+        read = environ["wsgi.input"].read
+        size = 0
+        while data := read(65536):
+            size += len(data)
+        answer = str(size).encode()
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(answer)))])
+        return [answer]
+    count, size = map(int, environ["QUERY_STRING"].split(","))
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(count * size * 1024))])
+    return (b"x" * (size * 1024) for _ in range(count))
+
+
+async def asgi_transfer(scope: Scope, receive: Receive, send: Send) -> None:
+    """Do the same as `wsgi_transfer`."""
+    if scope["type"] != "http":
+        raise ValueError("http only")
+    if scope["path"] == "/up":
+        length, more = 0, True
+        while more:
+            event = await receive()
+            length += len(event.get("body", b""))
+            more = event.get("more_body", False)
+        answer = str(length).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": _plain(len(answer))})
+        await send({"type": "http.response.body", "body": answer, "more_body": False})
+        return
+    count, size = map(int, scope["query_string"].split(b","))
+    await send({"type": "http.response.start", "status": 200, "headers": _plain(count * size * 1024)})
+    for left in reversed(range(count)):
+        block = b"x" * (size * 1024)
+        await send({"type": "http.response.body", "body": block, "more_body": left > 0})
+
+
+def _plain(length: int) -> list[tuple[bytes, bytes]]:
+    return [(b"content-type", b"text/plain"), (b"content-length", b"%d" % length)]
+
+
+def transfer_wsgi() -> WSGIApp:
+    return wsgi_transfer
+
+
+def transfer_asgi() -> ASGIApp:
+    return asgi_transfer
+
+
+def transfer_wsgi_bridged() -> ASGIApp:
+    return WSGIToASGI(wsgi_transfer)
+
+
+def transfer_asgi_bridged() -> WSGIApp:
+    return ASGIToWSGI(asgi_transfer)
+
+
+def transfer_wsgi_in_a2wsgi() -> ASGIApp:
+    from a2wsgi import WSGIMiddleware
+
+    return cast("ASGIApp", WSGIMiddleware(cast("Any", wsgi_transfer)))
+
+
+def transfer_asgi_in_a2wsgi() -> WSGIApp:
+    from a2wsgi import ASGIMiddleware
+
+    return cast("WSGIApp", ASGIMiddleware(cast("Any", asgi_transfer)))

@@ -6,8 +6,11 @@ import asyncio
 import functools
 import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from wsgiref.util import request_uri
@@ -20,6 +23,8 @@ from bridge import WSGIToASGI
 from bridge.types import ASGIApp, Environ, StartResponse
 from tests.contract.wsgi_specimens import answering, hello
 from tests.support.asgi import Exchange, get, http_scope, post
+
+ROOT = Path(__file__).parents[2]
 
 
 class Recording:
@@ -315,6 +320,38 @@ async def test_multithread_says_whether_calls_can_overlap(threads: int, multithr
 
     assert app.environs[0]["wsgi.multithread"] is multithread
     assert app.environs[0]["wsgi.run_once"] is False
+
+
+CHILD = """
+import asyncio, multiprocessing
+from bridge import WSGIToASGI
+from tests.contract.wsgi_specimens import answering
+from tests.support.asgi import get
+
+def look(seen):
+    async def main():
+        await get(WSGIToASGI(answering([b"x"], first=lambda e: seen.put(e["wsgi.multiprocess"]))))
+    asyncio.run(main())
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("fork")
+    seen = context.SimpleQueue()
+    look(seen)
+    child = context.Process(target=look, args=(seen,))
+    child.start()
+    child.join(30)
+    print(seen.get(), seen.get())
+"""
+
+
+@pytest.mark.spec("W-12")
+def test_a_child_of_multiprocessing_is_one_of_many() -> None:
+    """So the workers of uvicorn, hypercorn and granian are known, without a word of the user."""
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD], cwd=ROOT, capture_output=True, text=True, timeout=50, check=False
+    )
+
+    assert (done.stdout.split(), done.stderr) == (["False", "True"], "")
 
 
 @pytest.mark.spec("W-12")
