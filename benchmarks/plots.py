@@ -12,9 +12,10 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from benchmarks.measure import Case
-from benchmarks.report import RESULTS, TITLES, Results, number
+from benchmarks.report import RESULTS, TITLES, Results, labelled, number
 
 mpl.rcParams["svg.hashsalt"] = "bridge"  # the same results give the same file
+mpl.rcParams["svg.fonttype"] = "none"
 mpl.rcParams["font.size"] = 9
 
 _COLOURS = {
@@ -75,8 +76,9 @@ def _bars(measure: str, cases: list[Case]) -> Any:
         axes.set_ylim(lowest / 2, highest * 3)
     else:
         axes.set_ylim(0, highest * 1.25)
-    axes.set_xticks(range(len(cases)), [case.name.replace(", ", ",\n") for case in cases])
-    axes.set_ylabel(cases[0].unit if cases[0].baseline is None else f"÷ {cases[0].baseline}")
+    axes.set_xticks(range(len(cases)), [labelled(case, cases).replace(", ", ",\n") for case in cases])
+    units = " or ".join(dict.fromkeys(case.unit for case in cases))
+    axes.set_ylabel(units if cases[0].baseline is None else f"÷ {cases[0].baseline}")
     better = "less" if cases[0].sense == "at most" else "more"
     axes.set_title(f"{measure}: {TITLES[measure]} ({better} is better)")
     _legend(axes)
@@ -89,8 +91,10 @@ def _curves(measure: str, cases: list[Case]) -> Any:
     A case is named "thing: amount".
     """
     things = list(dict.fromkeys(case.name.partition(": ")[0] for case in cases))
-    figure, panels = plt.subplots(1, len(things), figsize=(4.4 * len(things), 3.4), squeeze=False)
-    for axes, thing in zip(panels[0], things, strict=True):
+    figure, panels = plt.subplots(
+        -(-len(things) // 3), 3, figsize=(12, 3.3 * -(-len(things) // 3)), squeeze=False
+    )
+    for axes, thing in zip(panels.flat, things, strict=False):
         own = [case for case in cases if case.name.partition(": ")[0] == thing]
         names = list(dict.fromkeys(name for case in own for name in case.samples))
         colours = _colours(names, set())

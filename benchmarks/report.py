@@ -161,7 +161,7 @@ def details(results: Results) -> str:
     for measure in results.measures():
         cases = results.of(measure)
         names = list(dict.fromkeys(name for case in cases for name in case.samples))
-        rows = [(_labelled(case, cases), *(_cell(case, name) for name in names)) for case in cases]
+        rows = [(labelled(case, cases), *(_cell(case, name) for name in names)) for case in cases]
         units = list(dict.fromkeys(case.unit for case in cases))
         shown = "the median (and quartiles) in "
         if cases[0].baseline is not None:
@@ -173,7 +173,8 @@ def details(results: Results) -> str:
     return "\n\n".join(parts)
 
 
-def _labelled(case: Case, cases: list[Case]) -> str:
+def labelled(case: Case, cases: list[Case]) -> str:
+    """Name a case, with its unit where those beside it have others."""
     return case.name if len({other.unit for other in cases}) == 1 else f"{case.name}, {case.unit}"
 
 
