@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from bridge._protocol.request_body import RequestBodyCycle
 from bridge._runtime.crossing import Inlet, Mailbox
+from bridge._runtime.fork import reset_in_child
 from bridge.errors import BodyTooLarge, ClientDisconnected, ProtocolError
 from bridge.types import Environ, Receive
 
@@ -27,7 +28,19 @@ _READ_BYTES = 64 * 1024
 
 _END: Final = b""
 
-_opening = threading.Lock()
+
+class _Opening:
+    """The lock under which a feed gets its queue; a forked child must not inherit it held."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+        reset_in_child(self)
+
+    def after_fork(self) -> None:
+        self.lock = threading.Lock()
+
+
+_opening = _Opening()
 
 
 class BodyFeed:
@@ -87,7 +100,9 @@ class BodyFeed:
     def _opened(self) -> Inlet[bytes | Exception]:
         items = self._items
         if items is None:
-            with _opening:  # the reader and the pump may both be the first: what one put must not be lost
+            with (
+                _opening.lock
+            ):  # the reader and the pump may both be the first: what one put must not be lost
                 items = self._items
                 if items is None:
                     items = self._items = Inlet(self._mailbox, BUFFER_BYTES)
