@@ -147,7 +147,7 @@ def test_misbehaving_wsgi_app_is_500_and_named_in_the_log(
 
     assert (reply.status, reply.whole) == (500, True)
     assert "set-cookie" not in reply.headers and logged.encode() not in reply.body
-    wait_for_output(site.server, "AppProtocolError", logged)
+    wait_for_output(site.server, "bridge.errors.App", logged)
     site.check_alive()
 
 
@@ -161,7 +161,7 @@ def test_misbehaving_asgi_app_is_500_and_named_in_the_log(
 
     assert (reply.status, reply.whole) == (500, True)
     assert "set-cookie" not in reply.headers and logged.encode() not in reply.body
-    wait_for_output(site.server, "AppProtocolError", logged)
+    wait_for_output(site.server, "bridge.errors.App", logged)
     site.check_alive()
 
 
