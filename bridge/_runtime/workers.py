@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 
@@ -44,9 +44,11 @@ class WorkerPool:
     def after_fork(self) -> None:
         """Begin afresh in a forked child, which has none of the threads and perhaps a held lock."""
         self._lock = threading.Lock()  # guards all that follows
+        self._emptied = threading.Condition(self._lock)  # told of each thread that leaves
         self._jobs: deque[Callable[[], None]] = deque()
         self._parked: list[threading.Lock] = []  # one gate for each thread that waits; released to call it
-        self._alive: set[threading.Thread] = set()
+        self._alive: set[threading.Thread] = set()  # also those that are about to start
+        self._left: list[threading.Thread] = []  # those that left since the pool was closed
         self._called = False  # whether a thread is on its way to the jobs
         self._started = 0
         self.closed = False
@@ -79,20 +81,25 @@ class WorkerPool:
             return self._parked.pop().release
         if len(self._alive) < self.threads:
             self._called = True
-            return self._start_thread
+            return self._new_thread()
         return None  # all are busy: the first that ends its job takes the next
 
-    def _start_thread(self) -> None:
+    def _new_thread(self) -> Callable[[], None]:
+        """Make a thread that counts from now on; give what starts it, outside the lock."""
         self._started += 1
         # A daemon: a thread stuck in an app must not keep the process from ending. `close()` is what
         # ends them in order.
         thread = threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True)
         self._alive.add(thread)
+        return functools.partial(self._start, thread)
+
+    def _start(self, thread: threading.Thread) -> None:
         try:
             thread.start()
         except RuntimeError as exc:  # the system is out of threads: those there are must do
             with self._lock:
                 self._alive.discard(thread)
+                self._emptied.notify_all()
                 self._called = False
                 if self._alive:
                     _log.warning("no thread could be started: %s", exc)
@@ -115,7 +122,7 @@ class WorkerPool:
                     job = jobs.popleft()
                     call = self._next_call() if jobs else None
                 elif self.closed:
-                    self._alive.discard(threading.current_thread())
+                    self._leave()
                     return
                 else:
                     self._parked.append(gate)
@@ -138,9 +145,16 @@ class WorkerPool:
         with self._lock:
             if gate in self._parked:
                 self._parked.remove(gate)
-                self._alive.discard(threading.current_thread())
+                self._leave()
                 return False
         return gate.acquire()  # called in the last moment: the release is there, or about to be
+
+    def _leave(self) -> None:
+        thread = threading.current_thread()
+        self._alive.discard(thread)
+        if self.closed:
+            self._left.append(thread)
+            self._emptied.notify_all()
 
     def close(self, timeout: float | None) -> bool:
         """Accept no more jobs, let the queued ones run, then end the threads.
@@ -153,12 +167,12 @@ class WorkerPool:
         """
         with self._lock:
             self.closed = True
-            threads = list(self._alive)
-            parked, self._parked = self._parked, []
-        for gate in parked:
-            gate.release()
-        deadline = None if timeout is None else time.monotonic() + timeout
-        for thread in threads:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            thread.join(left)
-        return not any(thread.is_alive() for thread in threads)
+            for gate in self._parked:
+                gate.release()
+            self._parked.clear()
+            # Not joined one by one: one that a worker has just called may not have started yet.
+            ended = self._emptied.wait_for(lambda: not self._alive, timeout)
+            left, self._left = self._left, []
+        for thread in left:
+            thread.join()  # it has said that it leaves, and does nothing more
+        return ended

@@ -44,16 +44,15 @@ def test_a_thread_is_added_only_when_a_job_finds_none_idle(pool: WorkerPool) -> 
 
 def test_only_one_thread_is_called_at_a_time(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Quick jobs would wake a thread each, and pay for it, though the first takes them all."""
-    calls: list[object] = []
+    calls: list[threading.Thread] = []
     done: list[int] = []
-    start = pool._start_thread
-    monkeypatch.setattr(pool, "_start_thread", lambda: calls.append(None))
-
-    for number in range(5):
-        pool.submit(lambda number=number: done.append(number))  # type: ignore[misc]
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", lambda thread: calls.append(thread))
+        for number in range(5):
+            pool.submit(lambda number=number: done.append(number))  # type: ignore[misc]
 
     assert len(calls) == 1
-    start()
+    calls[0].start()
     assert pool.close(SECONDS)
     assert sorted(done) == [0, 1, 2, 3, 4]
 
@@ -143,6 +142,21 @@ def test_close_says_whether_all_threads_have_ended() -> None:
     assert not pool.close(0)
     release.set()
     assert pool.close(SECONDS)
+
+
+def test_a_thread_that_was_only_just_called_is_waited_for(
+    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[threading.Thread] = []
+    done = threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", lambda thread: calls.append(thread))
+        pool.submit(done.set)
+
+    assert not pool.close(0)
+    calls[0].start()
+    assert pool.close(SECONDS)
+    assert done.is_set()
 
 
 def test_an_idle_thread_ends_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
