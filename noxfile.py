@@ -22,6 +22,6 @@ nox.options.reuse_venv = "yes"
 
 @nox.session(python=VERSIONS)
 def tests(session: nox.Session) -> None:
-    session.install("-r", "requirements/dev.txt")
+    session.install("--no-deps", "-r", "requirements/dev.txt")
     session.install("--no-deps", "--no-build-isolation", "-e", ".")
     session.run("python", "-X", "dev", "-m", "pytest", *session.posargs)
