@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, cast
 
@@ -13,6 +14,20 @@ from bridge.types import ASGIApp, Receive, Scope, Send, WSGIApp
 from bridge.wsgi_to_asgi import WSGIToASGI
 
 __all__ = ["Kind", "as_asgi", "as_wsgi", "detect"]
+
+
+class TwoFaced(ABC):
+    """What can be served as either kind as it is: a `Stack`, a `Site`."""
+
+    @property
+    @abstractmethod
+    def asgi(self) -> ASGIApp:
+        """The face for an ASGI server."""
+
+    @property
+    @abstractmethod
+    def wsgi(self) -> WSGIApp:
+        """The face for a WSGI server."""
 
 
 def detect(app: object) -> Kind:
@@ -41,7 +56,7 @@ def detect(app: object) -> Kind:
 
 
 def as_asgi(app: object, **options: Any) -> ASGIApp:
-    """Give an app as ASGI: as it is, freed of an earlier `ASGIToWSGI`, or in a `WSGIToASGI`.
+    """Give an app as ASGI: as it is, by its ASGI face, freed of an `ASGIToWSGI`, or in a `WSGIToASGI`.
 
     Args:
         app: an app of either kind.
@@ -52,6 +67,8 @@ def as_asgi(app: object, **options: Any) -> ASGIApp:
     """
     if isinstance(app, ASGIToWSGI):
         return app.app
+    if isinstance(app, TwoFaced):
+        return app.asgi
     kind = detect(app)
     if kind == "wsgi":
         return WSGIToASGI(cast("WSGIApp", app), **options)
@@ -59,7 +76,7 @@ def as_asgi(app: object, **options: Any) -> ASGIApp:
 
 
 def as_wsgi(app: object, **options: Any) -> WSGIApp:
-    """Give an app as WSGI: as it is, freed of an earlier `WSGIToASGI`, or in an `ASGIToWSGI`.
+    """Give an app as WSGI: as it is, by its WSGI face, freed of a `WSGIToASGI`, or in an `ASGIToWSGI`.
 
     Args:
         app: an app of either kind.
@@ -70,6 +87,8 @@ def as_wsgi(app: object, **options: Any) -> WSGIApp:
     """
     if isinstance(app, WSGIToASGI):
         return app.app
+    if isinstance(app, TwoFaced):
+        return app.wsgi
     if detect(app) == "wsgi":
         return cast("WSGIApp", app)
     return ASGIToWSGI(as_asgi(app), **options)

@@ -28,10 +28,13 @@ LAYERS: Final = (
     ("websocket",),
     ("wsgi_to_asgi", "asgi_to_wsgi"),
     ("adapt",),
+    ("_layers",),
     ("stack",),
+    ("_router",),
     ("site",),
     ("middleware",),
     ("__init__",),
+    ("testing",),
     ("integrations",),
     ("cli",),
     ("__main__",),
@@ -55,7 +58,7 @@ _IMPURE: Final = frozenset(
 )
 _THREADS: Final = frozenset({"queue", "threading"})
 _THREAD_ROOMS: Final = frozenset({"_runtime", "wsgi_to_asgi", "asgi_to_wsgi"})
-_OUTSIDE_THE_CORE: Final = frozenset({"integrations", "cli", "__main__"})
+_OUTSIDE_THE_CORE: Final = frozenset({"integrations", "testing", "cli", "__main__"})
 _EMPTY_NAMES: Final = frozenset({"base", "common", "helpers", "utils"})
 _LONG: Final = 320
 

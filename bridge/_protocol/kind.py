@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+import types
+import typing
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias
 
-__all__ = ["Kind", "kind_of"]
+from bridge.types import ASGIApp, WSGIApp
+
+__all__ = ["Kind", "Side", "kind_of", "middleware_kind_of"]
 
 Kind: TypeAlias = Literal["asgi", "asgi2", "wsgi"]
+Side: TypeAlias = Literal["asgi", "wsgi"]
 
 # Framework apps by module and name of their class, so that nothing is imported to find out. Tracing tools
 # replace their __call__ by one that takes anything, which then says nothing.
@@ -21,6 +26,8 @@ _KNOWN: dict[tuple[str, str], Kind] = {
     ("quart.app", "Quart"): "asgi",
     ("bridge.wsgi_to_asgi", "WSGIToASGI"): "asgi",
     ("bridge.asgi_to_wsgi", "ASGIToWSGI"): "wsgi",
+    # Its __call__ is a slot that each instance fills for itself (sentry-sdk 2.75).
+    ("sentry_sdk.integrations.asgi", "SentryAsgiMiddleware"): "asgi",
 }
 
 
@@ -29,6 +36,70 @@ def kind_of(app: Any) -> Kind | None:
     if inspect.isclass(app):
         return _class_kind(app)
     return _known_kind(type(app)) or _call_kind(app)
+
+
+def middleware_kind_of(factory: Any) -> Side | None:
+    """Tell which protocol a middleware speaks, before it is made; None where it cannot be told.
+
+    Args:
+        factory: a class, or a function, that takes the inner app first and gives an app.
+    """
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    kind: Kind | None
+    if inspect.isclass(factory):
+        call: Any = factory.__call__
+        kind = _known_kind(factory)
+        if kind is None and inspect.isfunction(call):
+            kind = _call_kind(types.MethodType(call, object()))  # as an instance would be called
+        kind = kind or _annotated_kind(factory.__init__)
+    else:
+        factory = inspect.unwrap(factory)
+        kind = _annotated_kind(factory) or _inner_function_kind(factory)
+    return None if kind == "asgi2" else kind
+
+
+def _annotated_kind(func: Any) -> Side | None:
+    """Judge by what the annotations of the parameters, and of what is returned, say of apps."""
+    annotations = getattr(func, "__annotations__", {}).values()
+    kinds = {kind for annotation in annotations if (kind := _kind_of_annotation(annotation)) is not None}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def _kind_of_annotation(annotation: Any) -> Side | None:
+    if annotation == ASGIApp:
+        return "asgi"
+    if annotation == WSGIApp:
+        return "wsgi"
+    if typing.get_origin(annotation) is Callable:  # an alias of starlette.types has lost its name
+        parameters = typing.get_args(annotation)[0]
+        by_number: dict[int, Side] = {2: "wsgi", 3: "asgi"}
+        return by_number.get(len(parameters)) if isinstance(parameters, list) else None
+    name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    sides: tuple[Side, Side] = ("asgi", "wsgi")
+    kinds = [side for side in sides if side in name.lower()]
+    return kinds[0] if len(kinds) == 1 else None
+
+
+def _inner_function_kind(func: Any) -> Side | None:
+    """Judge a function by the apps that are written inside it: the one that it gives is one of them."""
+    code = getattr(func, "__code__", None)
+    kinds = set(map(_code_kind, _inner_code(code))) if code is not None else set()
+    kinds.discard(None)
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def _inner_code(code: types.CodeType) -> Iterator[types.CodeType]:
+    return (const for const in code.co_consts if isinstance(const, types.CodeType))
+
+
+def _code_kind(code: types.CodeType) -> Side | None:
+    match code.co_varnames[: code.co_argcount]:
+        case ("environ", "start_response"):
+            return "wsgi"
+        case ("scope", "receive", "send"):
+            return "asgi"
+    return None
 
 
 def _known_kind(cls: type) -> Kind | None:

@@ -1,0 +1,146 @@
+"""The routes of an app, read from what its framework keeps; no framework is imported."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+__all__ = ["Route", "routes_of"]
+
+_WRAPPERS: Final = frozenset({"bridge.wsgi_to_asgi", "bridge.asgi_to_wsgi", "bridge.stack"})
+_NO_PREFIX: Final = ("", "/")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route of a site.
+
+    Attributes:
+        path: with the prefix of its mount, in the framework's own spelling: `/legacy/user/<int:id>`.
+        methods: in order; empty for any, or where the framework does not tell.
+        name: what the framework calls it; may be empty.
+        owner: the app that it belongs to, as the site was given it: its class, and its name if it has one.
+        kind: "http", "websocket", or "opaque" for an app that does not tell its routes, and owns all below.
+        host: the pattern of the host that it is mounted on; None for any.
+        app: the app that it belongs to.
+    """
+
+    path: str
+    methods: tuple[str, ...]
+    name: str
+    owner: str
+    kind: Literal["http", "websocket", "opaque"]
+    host: str | None
+    app: Any
+
+
+def routes_of(app: Any, prefix: str, host: str | None, *, keep: bool) -> list[Route]:
+    """Read the routes of a mounted app.
+
+    Args:
+        app: the app; adapters and stacks are looked through.
+        prefix: what stands before each of its paths.
+        host: the pattern that it is mounted on.
+        keep: whether its paths have the prefix already.
+    """
+    app = _inmost(app)
+    blank = Route("" if keep else prefix, (), "", _label(app), "opaque", host, app)
+    found = _read(app, blank)
+    return [replace(blank, path=prefix or "/")] if found is None else list(found)
+
+
+def _inmost(app: Any) -> Any:
+    while True:
+        if type(app).__module__ in _WRAPPERS:
+            app = app.app
+        elif inspect.ismethod(app):  # flask_app.wsgi_app
+            app = app.__self__
+        else:
+            return app
+
+
+def _label(app: Any) -> str:
+    cls = type(app) if not inspect.isfunction(app) else app
+    title = getattr(app, "import_name", None) or getattr(app, "title", None)
+    return f"{cls.__module__}.{cls.__qualname__}" + (f" {title!r}" if isinstance(title, str) else "")
+
+
+def _read(app: Any, blank: Route) -> Iterable[Route] | None:
+    routes: Any = getattr(app, "routes", None)
+    if type(app).__module__ == "bridge.site":
+        return (_below(route, blank) for route in routes())
+    if hasattr(getattr(app, "url_map", None), "iter_rules"):
+        return _flask(app.url_map, blank)
+    if any(cls.__module__.startswith("django.core.handlers.") for cls in type(app).__mro__):
+        return _django(blank)
+    if isinstance(routes, list):
+        return _starlette(routes, blank)
+    return None
+
+
+def _below(route: Route, blank: Route) -> Route:
+    path = blank.path + route.path if route.path not in _NO_PREFIX else blank.path or "/"
+    return replace(route, path=path, host=route.host or blank.host)
+
+
+def _flask(url_map: Any, blank: Route) -> Iterator[Route]:
+    for rule in url_map.iter_rules():
+        yield replace(
+            blank,
+            path=blank.path + rule.rule,
+            methods=tuple(sorted(rule.methods or ())),
+            name=rule.endpoint,
+            kind="websocket" if getattr(rule, "websocket", False) else "http",
+        )
+
+
+def _starlette(routes: list[Any], blank: Route) -> Iterator[Route]:
+    fastapi = sys.modules.get("fastapi.routing")
+    # FastAPI keeps an included router whole from 0.140 or so on, and has this to see through it.
+    each = getattr(fastapi, "iter_route_contexts", iter)
+    for route in each(routes):
+        below = replace(blank, path=blank.path + (getattr(route, "path", None) or ""))
+        app = getattr(route, "app", None)
+        if hasattr(route, "endpoint") and getattr(route, "endpoint", None) is not None:
+            methods = getattr(route, "methods", None)
+            kind = type(getattr(route, "original_route", route)).__name__
+            yield replace(
+                below,
+                methods=tuple(sorted(methods or ())),
+                name=getattr(route, "name", None) or "",
+                kind="websocket" if "WebSocket" in kind else "http",
+            )
+        elif app is not None:  # a Mount or a Host
+            host = getattr(route, "host", None)
+            inner = replace(below, host=host) if isinstance(host, str) else below
+            found = _read(_inmost(app), inner)
+            yield from found if found is not None else [replace(inner, path=inner.path or "/")]
+
+
+def _django(blank: Route) -> Iterator[Route]:
+    urls = sys.modules.get("django.urls")
+    if urls is not None:
+        yield from _django_patterns(urls.get_resolver().url_patterns, blank, "/", "")
+
+
+def _django_patterns(patterns: Any, blank: Route, before: str, namespace: str) -> Iterator[Route]:
+    for pattern in patterns:
+        path = before + str(pattern.pattern)
+        if hasattr(pattern, "url_patterns"):  # include(...)
+            space = pattern.namespace
+            inner = f"{namespace}{space}:" if space else namespace
+            yield from _django_patterns(pattern.url_patterns, blank, path, inner)
+        else:
+            name = f"{namespace}{pattern.name}" if pattern.name else ""
+            methods = _django_methods(pattern.callback)
+            yield replace(blank, path=blank.path + path, methods=methods, name=name, kind="http")
+
+
+def _django_methods(view: Any) -> tuple[str, ...]:
+    """Tell the methods of a class-based view; a function takes any, for all that one can see."""
+    cls = getattr(view, "view_class", None)
+    names = getattr(cls, "http_method_names", ())
+    return tuple(sorted(name.upper() for name in names if hasattr(cls, name)))
