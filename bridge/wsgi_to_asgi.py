@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import Collection
 from typing import Final, TextIO
 
+from bridge._protocol.handshake import check_origins, origin_allowed
 from bridge._protocol.head import Head
 from bridge._protocol.kind import kind_of
 from bridge._protocol.limits import Limits, check_seconds
@@ -17,6 +19,7 @@ from bridge._runtime.crossing import Mailbox, Outlet
 from bridge._runtime.errors_stream import ErrorsStream
 from bridge._runtime.naming import name_of
 from bridge._runtime.watch import Watchkeeper
+from bridge._runtime.websocket_set import WebSocketSet
 from bridge._runtime.workers import WorkerPool
 from bridge._runtime.wsgi_run import BLOCK_OVERHEAD_BYTES, Part, WSGIRun
 from bridge.errors import (
@@ -27,7 +30,8 @@ from bridge.errors import (
     PeerProtocolError,
     RequestTimedOut,
 )
-from bridge.types import Environ, Receive, Scope, Send, WSGIApp
+from bridge.types import Environ, RawHeaders, Receive, Scope, Send, WSGIApp
+from bridge.websocket import WSGIWebSocket, deny
 
 __all__ = ["WSGIToASGI"]
 
@@ -35,6 +39,7 @@ _log = logging.getLogger("bridge.wsgi")
 
 _REASONS: Final = {
     400: b"Bad Request",
+    403: b"Forbidden",
     413: b"Content Too Large",
     414: b"URI Too Long",
     431: b"Request Header Fields Too Large",
@@ -62,6 +67,12 @@ class WSGIToASGI:
         errors: where `wsgi.errors` goes; None for standard error.
         multiprocess: the value of `wsgi.multiprocess`; None to tell by whether this process is a child
             of Python's `multiprocessing`, as the workers of uvicorn, hypercorn and granian are.
+        websocket: call the app for WebSockets too: one with flask-sock, Flask-SocketIO or simple-websocket.
+            Without it each is refused. Needs the extra `asgi-wsgi-bridge[websocket]`.
+        max_websockets: how many WebSockets the app serves at once, each in a thread of its own beside
+            `threads`; one more is answered 503.
+        websocket_origins: the values of Origin that may open a WebSocket, such as "https://example.org";
+            another is answered 403. None for any, which leaves it to the app.
         shutdown_timeout: how long `lifespan.shutdown` and `close()` wait for running requests, in
             seconds; None for as long as they take.
         request_timeout: how long the app may take to begin its response, in seconds; then the client gets a
@@ -70,6 +81,7 @@ class WSGIToASGI:
 
     Raises:
         ConfigurationError: an argument is wrong.
+        ImportError: `websocket` is set and wsproto is not installed.
 
     Spec:
         PEP 3333; ASGI www 2.5 "WSGI Compatibility"; ASGI lifespan 2.0.
@@ -85,6 +97,9 @@ class WSGIToASGI:
         refuse_underscores: bool = False,
         errors: TextIO | None = None,
         multiprocess: bool | None = None,
+        websocket: bool = False,
+        max_websockets: int = 100,
+        websocket_origins: Collection[str] | None = None,
         shutdown_timeout: float | None = 30.0,
         request_timeout: float | None = None,
     ) -> None:
@@ -96,6 +111,10 @@ class WSGIToASGI:
             raise ConfigurationError(f"app={name_of(app)}: not a WSGI app; as_asgi(app) takes any kind")
         if type(threads) is not int or threads < 1:
             raise ConfigurationError(f"threads={threads!r}: expected a number of threads, 1 or more")
+        if type(max_websockets) is not int or max_websockets < 1:
+            raise ConfigurationError(f"max_websockets={max_websockets!r}: expected a number, 1 or more")
+        if websocket:
+            import bridge._protocol.frames  # noqa: F401 - a missing wsproto is found here, not by a client
         check_seconds(shutdown_timeout=shutdown_timeout, request_timeout=request_timeout)
         if not isinstance(limits, Limits | None):
             raise ConfigurationError(f"limits={limits!r}: expected a Limits, or None")
@@ -103,6 +122,7 @@ class WSGIToASGI:
             raise ConfigurationError(f"errors={errors!r}: expected a text stream, or None for standard error")
         self.app = app
         self._threads = threads
+        self._max_websockets = max_websockets
         self._limits = limits or Limits()
         self._strict = strict
         self._refuse_underscores = refuse_underscores
@@ -110,6 +130,9 @@ class WSGIToASGI:
         self._request_timeout = request_timeout
         self._template = _template(ErrorsStream(errors), threads > 1, multiprocess)
         self._pool = self._new_pool()
+        self._websocket_origins = check_origins(websocket_origins)
+        self._websockets = WebSocketSet(max_websockets) if websocket else None
+        self._websocket_pool = self._new_websocket_pool()
         self._desk: _Desk | None = None
         self._reported: set[bytes] = set()
 
@@ -135,7 +158,7 @@ class WSGIToASGI:
         elif kind == "lifespan":
             await self._lifespan(receive, send)
         elif kind == "websocket":
-            await _deny(receive, send)
+            await self._websocket(scope, receive, send)
         else:
             raise ValueError(f"a WSGI app cannot serve a scope of type {kind!r}")
 
@@ -182,6 +205,35 @@ class WSGIToASGI:
             # The thread cannot be stopped; it ends at the next thing that it asks of the bridge.
             raise RequestTimedOut(f"{name_of(self.app)} did not answer in time") from None
 
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one WebSocket, or refuse it cleanly before anything is accepted (AA-03, S-30)."""
+        if (await receive())["type"] != "websocket.connect":
+            return
+        desk = self._desk_here()
+        try:
+            if self._websockets is None:
+                raise PeerProtocolError("WebSockets are not enabled", status_hint=403)
+            if not origin_allowed(_origin(scope), self._websocket_origins):
+                raise PeerProtocolError("the Origin is not allowed", status_hint=403)
+            socket = WSGIWebSocket(
+                self.app,
+                scope,
+                desk.mailbox,
+                self._template,
+                self._limits,
+                refuse_underscores=self._refuse_underscores,
+                accept_timeout=self._request_timeout,
+                on_dropped=self._report_dropped,
+            )
+            try:
+                self._websockets.add(socket, desk.mailbox)
+                await socket.serve(self._websocket_pool.submit, receive, send)
+            finally:
+                self._websockets.discard(socket)
+        except (PeerProtocolError, Overloaded, RequestTimedOut) as exc:
+            body, headers = _refusal(exc.status_hint)
+            await deny(scope, send, exc.status_hint, headers, body)
+
     def _desk_here(self) -> _Desk:
         loop = asyncio.get_running_loop()
         desk = self._desk
@@ -192,6 +244,9 @@ class WSGIToASGI:
 
     def _new_pool(self) -> WorkerPool:
         return WorkerPool(self._threads, name=f"bridge-{name_of(self.app)}")  # starts nothing
+
+    def _new_websocket_pool(self) -> WorkerPool:
+        return WorkerPool(self._max_websockets, name=f"bridge-ws-{name_of(self.app)}")
 
     def _report_dropped(self, head: Head) -> None:
         names = ", ".join(sorted({name.decode("latin-1") for name in head.dropped}))
@@ -217,12 +272,15 @@ class WSGIToASGI:
                 raise ValueError(f"receive() gave {kind!r} to a lifespan scope")
 
     def close(self) -> None:
-        """Let running requests end, for `shutdown_timeout` at most, and end the threads.
+        """Close WebSockets with 1001, let requests end, for `shutdown_timeout` at most, and end the threads.
 
         Blocks: not to be called on the event loop. A request that comes later starts new threads.
         """
         pool, self._pool = self._pool, self._new_pool()
-        if not pool.close(self._shutdown_timeout):
+        socket_pool, self._websocket_pool = self._websocket_pool, self._new_websocket_pool()
+        if self._websockets is not None:
+            self._websockets.shut(self._shutdown_timeout)
+        if not (pool.close(self._shutdown_timeout) & socket_pool.close(self._shutdown_timeout)):
             _log.warning(
                 "%s: requests still run after a shutdown timeout of %s s",
                 name_of(self.app),
@@ -258,7 +316,13 @@ def _template(errors: ErrorsStream, multithread: bool, multiprocess: bool | None
 
 
 async def _refuse(send: Send, status: int) -> None:
-    """Answer with a fixed text: nothing of the request comes back (SEC-26)."""
+    body, headers = _refusal(status)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _refusal(status: int) -> tuple[bytes, RawHeaders]:
+    """Give a fixed text and its headers: nothing of the request comes back (SEC-26)."""
     body = _REASONS[status]
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
@@ -266,11 +330,9 @@ async def _refuse(send: Send, status: int) -> None:
     ]
     if status == 503:
         headers.append((b"retry-after", b"1"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    return body, headers
 
 
-async def _deny(receive: Receive, send: Send) -> None:
-    """Refuse a websocket cleanly: 403 before anything is accepted (AA-03, S-30)."""
-    await receive()
-    await send({"type": "websocket.close", "code": 1000})
+def _origin(scope: Scope) -> str | None:
+    values = [value for name, value in scope.get("headers") or () if bytes(name).lower() == b"origin"]
+    return None if not values else b", ".join(values).decode("latin-1")  # two are none that is allowed

@@ -60,6 +60,8 @@ _THREADS: Final = frozenset({"queue", "threading"})
 _THREAD_ROOMS: Final = frozenset({"_runtime", "wsgi_to_asgi", "asgi_to_wsgi"})
 _OUTSIDE_THE_CORE: Final = frozenset({"integrations", "testing", "cli", "__main__"})
 _EMPTY_NAMES: Final = frozenset({"base", "common", "helpers", "utils"})
+# The one file of each optional library, which nothing imports at its top.
+_OPTIONAL: Final = {"bridge._protocol.frames": "wsproto"}
 _LONG: Final = 320
 
 
@@ -142,6 +144,8 @@ def problems_of(source: str, path: Path) -> list[str]:
         said.append(f"{path}: has no place in LAYERS of tools/layering.py")
     said += [f"{path}: the name {part!r} says nothing" for part in parts if part in _EMPTY_NAMES]
     for found in imports(tree, module, is_package=is_package):
+        if _OPTIONAL.get(module) == found.module.partition(".")[0]:
+            continue
         said += [f"{path}:{found.line}: {problem}" for problem in _problems_of_import(room, found)]
     said += [
         f"{path}:{node.lineno}: assert is gone under `python -O`: raise instead"

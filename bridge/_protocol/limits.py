@@ -19,12 +19,14 @@ class Limits:
         max_headers: the number of header fields. More is answered 431.
         max_header_bytes: names and values of all header fields together. More is answered 431.
         max_path_bytes: path and query string together. More is answered 414.
+        max_message_bytes: one WebSocket message, inflated. More ends the connection with 1009.
     """
 
     max_body_bytes: int | None = None
     max_headers: int = 1_000
     max_header_bytes: int = 256 * 1024
     max_path_bytes: int = 64 * 1024
+    max_message_bytes: int = 16 * 1024 * 1024
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -1,0 +1,273 @@
+"""An open WebSocket on an event loop: a socket, its frames, and what waits in either direction."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
+
+from bridge._protocol.websocket import ABNORMAL, Close, sendable
+from bridge._runtime.crossing import HIGH_WATER_BYTES
+from bridge.errors import ClientDisconnected
+
+if TYPE_CHECKING:
+    from bridge._protocol.frames import Frames
+
+__all__ = ["Channel", "Incoming", "check_size", "open_channel"]
+
+Incoming: TypeAlias = "str | bytes | Close"
+
+CLOSE_SECONDS: Final = 5.0
+"""How long the other end has to answer a close, and to take what is still unsent, before it is cut off."""
+
+_MESSAGE_OVERHEAD_BYTES: Final = 128  # what a waiting message costs beside its bytes
+_MOST_HEAD_BYTES: Final = 64 * 1024
+
+
+class Channel(asyncio.Protocol):
+    """Messages over one socket. Used on its loop only.
+
+    The socket is read while less than the high-water mark waits for `receive()` and while what is sent is
+    taken: TCP holds the other end back (S-28), and a flood of pings cannot pile up pongs.
+
+    Args:
+        frames: of this endpoint.
+        awaits_head: whether an HTTP head comes before the first frame; `head()` gives it.
+        ping_interval: how often to ask the other end for a sign of life, in seconds; one that gives none
+            until the next time is taken for lost. None to wait for ever.
+    """
+
+    def __init__(
+        self, frames: Frames, *, awaits_head: bool = False, ping_interval: float | None = None
+    ) -> None:
+        self._frames = frames
+        self._head: bytearray | None = bytearray() if awaits_head else None
+        self._found_head: bytes | None = None
+        self._ping_interval = ping_interval
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._messages: deque[str | bytes] = deque()
+        self._waiting_bytes = 0
+        self._reading = True
+        self._writable = True
+        self._heard = True
+        self._end: Close | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._changes: set[asyncio.Future[None]] = set()
+        self._lost = False
+
+    # ------------------------------------------------------------ the socket
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; called by the loop."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        if self._ping_interval is not None:
+            self._timer = self._loop.call_later(self._ping_interval, self._ping)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; called by the loop."""
+        self._heard = True
+        if self._head is not None:
+            self._head_received(self._head, data)
+            return
+        received = self._frames.receive(data)
+        if received.reply:
+            self._write(received.reply)
+        if self._end is None:
+            for message in received.messages:
+                self._waiting_bytes += len(message) + _MESSAGE_OVERHEAD_BYTES
+            self._messages += received.messages
+        if self._frames.ended is not None:
+            self._finish(self._frames.ended)
+            self._hang_up()
+        self._set_reading()
+        self._changed()
+
+    def _head_received(self, head: bytearray, data: bytes) -> None:
+        head += data
+        end = head.find(b"\r\n\r\n")
+        if end < 0:
+            if len(head) > _MOST_HEAD_BYTES:
+                self.abort()
+            return
+        rest = bytes(head[end + 4 :])
+        self._found_head, self._head = bytes(head[:end]), None
+        self._changed()
+        if rest:
+            self.data_received(rest)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Take the end of the socket; called by the loop, once."""
+        self._lost = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._finish(Close(ABNORMAL))
+        self._changed()
+
+    def pause_writing(self) -> None:
+        """Hold `send()` back; called by the loop."""
+        self._writable = False
+        self._set_reading()
+
+    def resume_writing(self) -> None:
+        """Let `send()` go on; called by the loop."""
+        self._writable = True
+        self._set_reading()
+        self._changed()
+
+    def _set_reading(self) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        # Half the mark to begin again; an ended channel reads on to see the socket end.
+        low = HIGH_WATER_BYTES if self._reading else HIGH_WATER_BYTES // 2
+        wanted = self._end is not None or (self._writable and self._waiting_bytes <= low)
+        if wanted != self._reading:
+            self._reading = wanted
+            if wanted:
+                transport.resume_reading()
+            else:
+                transport.pause_reading()
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def _ping(self) -> None:
+        if self._end is not None:
+            return
+        if not self._heard and self._reading:  # unread pongs are no silence
+            self.abort()
+            return
+        self._heard = False
+        if not self._frames.closing and self._head is None:
+            self._write(self._frames.ping())
+        self._timer = self._loop.call_later(self._ping_interval or 0.0, self._ping)
+
+    # ------------------------------------------------------------ waiting
+
+    def _changed(self) -> None:
+        for future in self._changes:
+            if not future.done():
+                future.set_result(None)
+
+    async def _change(self) -> None:
+        future = self._loop.create_future()
+        self._changes.add(future)
+        try:
+            await future
+        finally:
+            self._changes.discard(future)
+
+    # ------------------------------------------------------------ for the owner
+
+    def write_head(self, head: bytes) -> None:
+        """Send an HTTP head, before the first frame."""
+        self._write(head)
+
+    async def head(self) -> bytes:
+        """Wait for the HTTP head, without its empty line.
+
+        Raises:
+            ClientDisconnected: the socket ended without one.
+        """
+        while self._found_head is None:
+            if self._end is not None:
+                raise ClientDisconnected("the socket ended before the handshake")
+            await self._change()
+        return self._found_head
+
+    async def receive(self) -> Incoming:
+        """Wait for a message, or give the end, again and again. Cancelling it loses nothing."""
+        while not self._messages:
+            if self._end is not None:
+                return self._end
+            await self._change()
+        message = self._messages.popleft()
+        self._waiting_bytes -= len(message) + _MESSAGE_OVERHEAD_BYTES
+        if not self._reading:
+            self._set_reading()
+        return message
+
+    async def send(self, message: str | bytes) -> None:
+        """Send a message; wait while the other end does not take what is there.
+
+        Raises:
+            ClientDisconnected: the connection has ended.
+        """
+        if self._end is not None or self._frames.closing:
+            raise ClientDisconnected
+        self._write(self._frames.message(message))
+        while not self._writable:
+            if self._end is not None:
+                raise ClientDisconnected
+            await self._change()
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Send the close frame; the socket ends with the answer, or after `CLOSE_SECONDS`.
+
+        Args:
+            code: a code that may not be sent stands for a frame without one.
+            reason: text.
+        """
+        if self._lost or self._frames.closing:
+            return
+        self._write(self._frames.close(code if sendable(code) else None, reason))
+        self._set_deadline()
+        self._finish(Close(code, reason))
+        self._messages.clear()
+        self._set_reading()
+        self._changed()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _finish(self, end: Close) -> None:
+        self._end = self._end or end
+
+    def _hang_up(self) -> None:
+        """Close the socket once what is unsent is out."""
+        self._set_deadline()
+        if self._transport is not None:
+            self._transport.close()
+
+    def _set_deadline(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if self._lost else self._loop.call_later(CLOSE_SECONDS, self.abort)
+
+    @property
+    def ended(self) -> Close | None:
+        """How the connection ended; None while it is open."""
+        return self._end
+
+    async def closed(self) -> None:
+        """Wait until the socket is closed."""
+        while not self._lost:
+            await self._change()
+
+
+async def open_channel(sock: socket.socket, channel: Channel) -> None:
+    """Give a connected socket to a channel, which closes it from now on."""
+    loop = asyncio.get_running_loop()
+    sock.setblocking(False)
+    try:
+        if sock.family == getattr(socket, "AF_UNIX", None):
+            await loop.create_unix_connection(lambda: channel, sock=sock)
+        else:
+            await loop.create_connection(lambda: channel, sock=sock)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def check_size(message: str | bytes, most: int) -> bool:
+    """Tell whether a message is within a limit of bytes."""
+    if len(message) > most:
+        return False
+    return isinstance(message, bytes) or message.isascii() or len(message.encode()) <= most
