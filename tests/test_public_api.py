@@ -12,6 +12,7 @@ import pytest
 
 import bridge
 import bridge.errors
+import bridge.integrations
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/reference/api.md").read_text("utf-8")
@@ -19,6 +20,11 @@ SECTIONS = dict(re.findall(r"^## ([\w.]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE
 MODULES = [
     "bridge",
     *sorted(f"bridge.{m.name}" for m in pkgutil.iter_modules(bridge.__path__) if m.name[0] != "_"),
+    *sorted(
+        f"bridge.integrations.{m.name}"
+        for m in pkgutil.iter_modules(bridge.integrations.__path__)
+        if m.name[0] != "_"
+    ),
 ]
 
 

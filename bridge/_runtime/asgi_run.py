@@ -27,7 +27,7 @@ from bridge._runtime.naming import name_of
 from bridge.errors import AppProtocolError, AppTypeError, BodyTooLarge, ClientDisconnected, RequestTimedOut
 from bridge.types import ASGIApp, Environ, Message, Scope
 
-__all__ = ["ASGIRun", "Part"]
+__all__ = ["ASGIRun", "Part", "means_gone"]
 
 _log = logging.getLogger("bridge.asgi")
 
@@ -310,7 +310,7 @@ class ASGIRun:
                 _log.error("%s failed after its response was complete", name_of(self._app), exc_info=exc)
             return
         if self.gone:
-            if not _means_gone(exc):
+            if not means_gone(exc):
                 _log.warning("%s failed after its client had left", name_of(self._app), exc_info=exc)
             self._inlet.put(ClientDisconnected())
             return
@@ -325,7 +325,7 @@ class ASGIRun:
         self._inlet.put(wrapped)
 
 
-def _means_gone(exc: BaseException) -> bool:
+def means_gone(exc: BaseException) -> bool:
     """Tell whether an error only says that the client left; Starlette has its own name for that."""
     return isinstance(exc, (OSError, asyncio.CancelledError)) or type(exc).__name__ == "ClientDisconnect"
 

@@ -1,0 +1,177 @@
+"""Calls an ASGI app from a coroutine on the same loop: its response as a head and the blocks that follow.
+
+What `ASGIRun` is for a thread, this is for a coroutine, for a host that has its own kind of response.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from bridge._protocol.head import Head, head_from_asgi
+from bridge._protocol.response import ResponseCycle
+from bridge._runtime.asgi_run import means_gone
+from bridge._runtime.naming import name_of
+from bridge.errors import AppProtocolError, AppTypeError, ClientDisconnected
+from bridge.types import ASGIApp, Message, Scope
+
+__all__ = ["ASGICall"]
+
+_log = logging.getLogger("bridge.asgi")
+
+_CANCEL_TIMEOUT = 5.0  # seconds that an app has to see that its client left
+
+_running: set[asyncio.Task[None]] = set()  # a loop holds its tasks weakly
+
+
+class ASGICall:
+    """One request to an ASGI app. All of it belongs to one loop.
+
+    The app is at most one block ahead of its reader. Work that it does after its last block goes on.
+
+    Args:
+        app: the ASGI app.
+        scope: of this request, of type "http"; the app's from now on.
+        read: gives the next block of the request body and whether more will come.
+    """
+
+    def __init__(self, app: ASGIApp, scope: Scope, read: Callable[[], Awaitable[tuple[bytes, bool]]]) -> None:
+        self._app = app
+        self._scope = scope
+        self._read = read
+        self._body_done = False
+        self._cycle = ResponseCycle()
+        self._block: bytes | None = None
+        self._error: BaseException | None = None
+        self._changed = asyncio.Condition()
+        self._over = asyncio.Event()  # the exchange, as the app sees it through receive()
+        self._returned = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> tuple[Head, bytes, bool]:
+        """Run the app until its response begins.
+
+        Returns:
+            The head, the first block, and whether more will come.
+
+        Raises:
+            AppProtocolError: the app broke ASGI.
+            Exception: what the app raised.
+        """
+        self._task = asyncio.get_running_loop().create_task(self._run())
+        _running.add(self._task)
+        self._task.add_done_callback(_running.discard)
+        try:
+            block, more = await self._next()
+        except BaseException:
+            self.leave()
+            raise
+        return self._cycle.held, block, more
+
+    async def blocks(self) -> AsyncIterator[bytes]:
+        """Give the blocks after the first."""
+        try:
+            more = True
+            while more:
+                block, more = await self._next()
+                if block:
+                    yield block
+        finally:
+            self.leave()
+
+    def leave(self) -> None:
+        """Tell the app that the exchange is over; end it if it does not care. On the loop only."""
+        self._over.set()
+        task = self._task
+        if task is None or task.done() or self._cycle.done:
+            return
+        _wake(self._changed)
+        handle = asyncio.get_running_loop().call_later(_CANCEL_TIMEOUT, task.cancel)
+        task.add_done_callback(lambda _: handle.cancel())
+
+    async def _next(self) -> tuple[bytes, bool]:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._block is not None or self._returned)
+            block, self._block = self._block, None
+            self._changed.notify_all()
+        if block is not None:
+            return block, not self._cycle.done
+        if self._error is not None:
+            raise self._error
+        raise AppProtocolError(f"{name_of(self._app)} returned before its response was complete")
+
+    # ------------------------------------------------------------ in the app's task
+
+    async def _run(self) -> None:
+        try:
+            await self._app(self._scope, self._receive, self._send)
+        except BaseException as exc:  # nothing of an app may be lost with its task
+            self._failed(exc)
+        async with self._changed:
+            self._returned = True
+            self._changed.notify_all()
+
+    def _failed(self, exc: BaseException) -> None:
+        if self._over.is_set():
+            # Not kept: its traceback holds the app's generators, which close when nothing holds them.
+            self._error = ClientDisconnected()
+            if not means_gone(exc):
+                _log.error("%s failed after its exchange was over", name_of(self._app), exc_info=exc)
+        elif isinstance(exc, Exception):
+            self._error = exc
+        else:
+            self._error = AppProtocolError(f"the ASGI app {name_of(self._app)} raised {type(exc).__name__}")
+            self._error.__cause__ = exc
+
+    async def _receive(self) -> Message:
+        if not self._body_done:
+            block, more = await self._read()
+            self._body_done = not more
+            return {"type": "http.request", "body": block, "more_body": more}
+        await self._over.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Message) -> None:
+        kind = message.get("type")
+        if kind not in ("http.response.start", "http.response.body"):
+            raise AppProtocolError(f"send() got an event of type {kind!r}, which was not offered")
+        if self._cycle.done:
+            return  # what comes after the end is ignored (D-02)
+        if kind == "http.response.body":
+            await self._send_body(message)
+            return
+        method: str = self._scope["method"]
+        self._cycle.start(head_from_asgi(message.get("status"), message.get("headers") or (), method))
+
+    async def _send_body(self, message: Message) -> None:
+        block, more = message.get("body", b""), message.get("more_body", False)
+        if not isinstance(block, (bytes, bytearray, memoryview)):
+            raise AppTypeError(
+                f"http.response.body got a body of type {type(block).__name__}: expected bytes"
+            )
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._block is None or self._over.is_set())
+            if self._over.is_set():
+                raise ClientDisconnected
+            if more and not block:
+                return  # the start stays held back (A-26)
+            self._cycle.check(len(block), last=not more)
+            self._block = self._cycle.data(bytes(block)) if more else self._cycle.whole(bytes(block))
+            if not more:
+                self._over.set()
+            self._changed.notify_all()
+
+
+def _wake(condition: asyncio.Condition) -> None:
+    """Have the waiters of a condition look again, from outside a coroutine."""
+
+    async def notify() -> None:
+        async with condition:
+            condition.notify_all()
+
+    with contextlib.suppress(RuntimeError):  # the loop is being closed
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(notify())
+        _running.add(task)
+        task.add_done_callback(_running.discard)

@@ -1,0 +1,14 @@
+"""FastAPI: WSGI apps mounted with their routes in the schema, and the logins of Flask and Django."""
+
+from __future__ import annotations
+
+try:
+    import fastapi  # noqa: F401  # to say what to install
+except ImportError as exc:
+    raise ImportError(
+        'bridge.integrations.fastapi needs FastAPI: pip install "asgi-wsgi-bridge[fastapi]"'
+    ) from exc
+
+from bridge.integrations.fastapi._mount import mount
+
+__all__ = ["mount"]

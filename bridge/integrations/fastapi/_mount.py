@@ -1,0 +1,96 @@
+"""A legacy app under a prefix of a FastAPI app: served, listed in the schema, closed at shutdown."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.routing import Mount
+
+from bridge._runtime.lifespan import Lifespan
+from bridge.adapt import as_asgi
+from bridge.errors import ConfigurationError
+from bridge.integrations._prefix import checked_prefix
+from bridge.integrations.fastapi._openapi import legacy_paths
+from bridge.types import ASGIApp, WSGIApp
+
+__all__ = ["mount"]
+
+_SHUTDOWN_TIMEOUT = 60.0  # seconds; a WSGIToASGI has its own, shorter
+
+
+def mount(
+    app: FastAPI,
+    prefix: str,
+    child: WSGIApp | ASGIApp,
+    *,
+    name: str | None = None,
+    openapi: bool = True,
+    tag: str = "legacy",
+    **options: Any,
+) -> ASGIApp:
+    """Serve another app under a prefix of a FastAPI app.
+
+    The child starts and stops with the FastAPI app: its lifespan is run, its threads are given back.
+
+    Args:
+        app: the host.
+        prefix: such as "/legacy": whole segments.
+        child: Flask, Django (either handler), an app of either kind.
+        name: for `url_for(name, path="/…")`.
+        openapi: list the routes of a Flask or Django app in `/openapi.json` and `/docs`, tagged and marked
+            with `x-legacy`. The routes of any other app are not known.
+        tag: of those routes.
+        options: for `WSGIToASGI`, if the child needs it.
+
+    Returns:
+        The child as ASGI.
+
+    Raises:
+        ConfigurationError: the prefix is wrong or taken, the kind of the child cannot be told, or an option
+            is wrong.
+    """
+    prefix = checked_prefix(prefix)
+    if any(isinstance(route, Mount) and route.path == prefix for route in app.routes):
+        raise ConfigurationError(f"prefix={prefix!r}: another app is mounted there")
+    adapted = as_asgi(child, **options)
+    app.mount(prefix, adapted, name=name)
+    _run_lifespan(app, adapted)
+    if openapi:
+        _extend_schema(app, prefix, child, tag)
+    return adapted
+
+
+def _run_lifespan(app: FastAPI, child: ASGIApp) -> None:
+    """Run the child's lifespan inside the host's: Starlette passes none on to what is mounted."""
+    outer = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(host: Any) -> AsyncIterator[Mapping[str, Any] | None]:
+        async with outer(host) as state:
+            inner = Lifespan(child, required=False)
+            await inner.startup(None)  # the server has a limit of its own
+            try:
+                yield {**(inner.state or {}), **(state or {})} or None
+            finally:
+                await inner.shutdown(_SHUTDOWN_TIMEOUT)
+
+    app.router.lifespan_context = lifespan  # type: ignore[assignment]  # None is a state that Starlette takes
+
+
+def _extend_schema(app: FastAPI, prefix: str, child: object, tag: str) -> None:
+    """Have `app.openapi()` list the child's routes; FastAPI keeps its schema, so they are added once."""
+    before = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = before()
+        listed = schema.setdefault("x-legacy-mounts", [])
+        if prefix not in listed:
+            listed.append(prefix)
+            for path, item in legacy_paths(child, prefix, tag).items():
+                schema.setdefault("paths", {}).setdefault(path, item)
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI documents this as the way

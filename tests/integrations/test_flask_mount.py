@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+from flask import Flask
+from starlette.responses import StreamingResponse
+
+from bridge import ASGIToWSGI
+from bridge.errors import ConfigurationError
+from bridge.integrations.flask import Mounts, mount
+from tests.support.servers import free_port, run
+
+
+def make_api() -> FastAPI:
+    api = FastAPI()
+
+    @api.get("/hello")
+    async def hello(request: Request) -> dict[str, str]:
+        return {"url": str(request.url), "root_path": request.scope["root_path"]}
+
+    @api.get("/stream")
+    async def stream() -> StreamingResponse:
+        async def blocks() -> AsyncIterator[str]:
+            for number in range(3):
+                yield f"{number}\n"
+
+        return StreamingResponse(blocks())
+
+    return api
+
+
+def make_host() -> Flask:
+    host = Flask("host")
+
+    @host.get("/apix")
+    def apix() -> str:
+        return "the host's"
+
+    return host
+
+
+def test_a_child_is_reached_through_the_test_client() -> None:
+    host = make_host()
+    mount(host, "/api", make_api())
+    client = host.test_client()
+
+    answer = client.get("/api/hello").get_json()
+
+    assert answer == {"url": "http://localhost/api/hello", "root_path": "/api"}
+    assert client.get("/api/stream").data == b"0\n1\n2\n"
+    assert client.get("/apix").text == "the host's"
+
+
+def test_the_longer_prefix_wins_and_a_taken_one_is_refused() -> None:
+    host = make_host()
+    other = Flask("other")
+    other.add_url_rule("/hello", view_func=lambda: "other")
+    mount(host, "/api", make_api())
+    mount(host, "/api/other/", other)
+
+    assert host.test_client().get("/api/other/hello").text == "other"
+    with pytest.raises(ConfigurationError, match="another app is mounted there"):
+        mount(host, "/api/", other)
+
+
+@pytest.mark.parametrize("prefix", ["", "/", "api", "//api", "/api?x", None])
+def test_a_prefix_that_is_no_path_is_refused(prefix: str) -> None:
+    with pytest.raises(ConfigurationError, match="expected a path"):
+        mount(make_host(), prefix, make_api())
+
+
+def test_an_extension_mounts_in_every_app_that_it_is_given() -> None:
+    mounts = Mounts(apps={"/api": make_api()})
+    hosts = [make_host(), make_host()]
+
+    for host in hosts:
+        mounts.init_app(host)
+
+    assert [host.test_client().get("/api/hello").status_code for host in hosts] == [200, 200]
+    assert hosts[0].extensions["bridge"] is mounts
+
+
+def test_the_lifespan_of_the_child_runs_and_ends_with_its_adapter() -> None:
+    seen = []
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        seen.append("start")
+        yield
+        seen.append("stop")
+
+    host = make_host()
+    adapter = mount(host, "/api", FastAPI(lifespan=lifespan))
+    host.test_client().get("/api/docs")
+    assert seen == ["start"]
+
+    assert isinstance(adapter, ASGIToWSGI)
+    adapter.close()
+
+    assert seen == ["start", "stop"]
+
+
+flask_run_host = make_host()
+mount(flask_run_host, "/api", make_api())
+
+
+def test_flask_run_serves_the_child() -> None:
+    port = free_port()
+    app = "tests.integrations.test_flask_mount:flask_run_host"
+    command = [sys.executable, "-m", "flask", "--app", app, "run", "--port", str(port)]
+
+    with run(command, port) as server:
+        answer = httpx.get(f"{server.url}/api/hello", timeout=20).json()
+
+    assert answer == {"url": f"{server.url}/api/hello", "root_path": "/api"}
