@@ -56,8 +56,9 @@ def include_asgi(app: ASGIApp, *, name: str | None = None, csrf: bool = True, **
 def include_wsgi(app: WSGIApp, *, name: str | None = None, csrf: bool = True, **options: Any) -> Included:
     """Serve a WSGI app under a route of `urls.py`.
 
-    As in `path("legacy/", include_wsgi(flask_app))`. The same as `include_asgi()`, but that the WSGI handler calls the app directly, and that the app finds the request
-    as `environ["django.request"]` and its user as `environ["django.user"]`.
+    As in `path("legacy/", include_wsgi(flask_app))`. The same as `include_asgi()`, but that the WSGI handler
+    calls the app directly, and that the app finds the request as `environ["django.request"]` and its user as
+    `environ["django.user"]`.
 
     Args:
         app: Flask, any WSGI app.
