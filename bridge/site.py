@@ -12,6 +12,7 @@ from bridge._protocol.limits import check_seconds
 from bridge._protocol.mounts import check_prefix
 from bridge._protocol.routes import Route, routes_of
 from bridge._router import Mount, Router
+from bridge._runtime.context import forget_changes
 from bridge._runtime.fanout import StartOnce
 from bridge.adapt import TwoFaced
 from bridge.errors import ConfigurationError
@@ -213,6 +214,9 @@ class _WSGIFace(StartOnce):
         super().start()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        # What an ASGI app set in the request before is left in the server's thread, for middleware to see;
+        # the next request may be for a WSGI app, which has no adapter to take it away (SEC-31).
+        forget_changes()
         if not self.started:
             self.start()
         return self.app(environ, start_response)

@@ -32,16 +32,16 @@ def adopt_locals() -> None:
             var.set(rehome(value))
 
 
-def copy_changes(source: contextvars.Context) -> list[contextvars.Token[Any]]:
+def copy_changes(source: contextvars.Context) -> list[tuple[contextvars.Token[Any], object]]:
     """Set in the current context what was set in `source`, a copy of it that ran elsewhere.
 
     So a value set by the wrapped app is seen by the middleware outside, as if there were no bridge. A
     variable that was only unset stays as it is: contextvars has no way to take a value away.
 
     Returns:
-        What undoes it.
+        What undoes it: each token, with the value that was set.
     """
-    changes: list[contextvars.Token[Any]] = []
+    changes: list[tuple[contextvars.Token[Any], object]] = []
     found = _asgiref()
     for var, value in source.items():
         if found is not None and isinstance(value, found[0]):
@@ -51,20 +51,25 @@ def copy_changes(source: contextvars.Context) -> list[contextvars.Token[Any]]:
             value = found[1](value)
         elif var.get(_MISSING) is value:
             continue
-        changes.append(var.set(value))
+        changes.append((var.set(value), value))
     return changes
 
 
-def keep_until_next(changes: list[contextvars.Token[Any]]) -> None:
+def keep_until_next(changes: list[tuple[contextvars.Token[Any], object]]) -> None:
     """Let changes stand until the next request of this thread: a server's threads serve many (A-40)."""
     _left.changes = changes
 
 
 def forget_changes() -> None:
-    """Undo what the request before has left in this thread."""
-    for token in reversed(_left.__dict__.pop("changes", ())):
-        with contextlib.suppress(ValueError):  # it was in another context, which this request does not see
-            token.var.reset(token)
+    """Undo what the request before has left in this thread.
+
+    Only what still stands: where a middleware outside has since put back its own value, a reset would
+    bring to life what the variable was in the middle of that request.
+    """
+    for token, value in reversed(_left.__dict__.pop("changes", ())):
+        if token.var.get(_MISSING) is value:
+            with contextlib.suppress(ValueError):  # it was in another context, which this one does not see
+                token.var.reset(token)
 
 
 def _asgiref() -> tuple[type, Callable[[Any], Any]] | None:

@@ -6,7 +6,7 @@ import threading
 import pytest
 from asgiref.local import Local
 
-from bridge._runtime.context import adopt_locals, copy_changes
+from bridge._runtime.context import adopt_locals, copy_changes, forget_changes, keep_until_next
 
 var: contextvars.ContextVar[str] = contextvars.ContextVar("var")
 
@@ -49,3 +49,31 @@ def test_a_variable_set_elsewhere_is_copied_back() -> None:
     copy_changes(context)
 
     assert var.get() == "new"
+
+
+@pytest.mark.spec("SEC-31")
+def test_what_was_left_is_forgotten_by_the_next_request() -> None:
+    def two_requests() -> str | None:
+        context = contextvars.copy_context()
+        context.run(var.set, "of the first")
+        keep_until_next(copy_changes(context))
+        forget_changes()
+        return var.get(None)
+
+    assert contextvars.Context().run(two_requests) is None
+
+
+@pytest.mark.spec("SEC-31")
+def test_what_a_middleware_has_put_back_is_not_brought_to_life_again() -> None:
+    """As OpenTelemetry's does: attach a span, call the app, detach it."""
+
+    def two_requests() -> str | None:
+        attached = var.set("span of the first")
+        context = contextvars.copy_context()
+        context.run(var.set, "inner span")
+        keep_until_next(copy_changes(context))
+        var.reset(attached)
+        forget_changes()
+        return var.get(None)
+
+    assert contextvars.Context().run(two_requests) is None
