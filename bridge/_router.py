@@ -150,7 +150,7 @@ class _WSGIRouter(StartOnce):
 
     def start(self) -> None:
         """Start the lifespans of all apps that have one."""
-        self.children = [child for stack in self._router.stacks() for child in stack._starts]
+        self.children = self._router.stacks()
         super().start()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

@@ -9,6 +9,7 @@ from bridge._layers import Core, core_of, started_with, wrap
 from bridge._protocol.entry import Entry
 from bridge._protocol.kind import Side
 from bridge._protocol.plan import Plan, plan_of
+from bridge._runtime.fanout import StartOnce
 from bridge.adapt import TwoFaced
 from bridge.errors import ConfigurationError
 from bridge.types import ASGIApp, WSGIApp
@@ -65,7 +66,7 @@ class Stack(TwoFaced):
         self._core: Core = core
         self._asgi = core.asgi()
         self._wsgi = core.wsgi()
-        self._starts = started_with(core, self._wsgi)
+        self._starter = StartOnce(started_with(core, self._wsgi))
 
     @property
     def asgi(self) -> ASGIApp:
@@ -89,6 +90,18 @@ class Stack(TwoFaced):
         if face not in ("asgi", "wsgi"):
             raise ConfigurationError(f"face={face!r}: expected 'asgi' or 'wsgi'")
         return plan_of(face, self._core.seen_from(face))
+
+    def start(self) -> None:
+        """Start the lifespan of the app for the WSGI face, once; the first request does it otherwise.
+
+        Raises:
+            LifespanFailed: the app did not start.
+        """
+        self._starter.start()
+
+    def close(self) -> None:
+        """Close what `start()` or a request of the WSGI face has started; blocks until it is done."""
+        self._starter.close()
 
     def __repr__(self) -> str:
         return f"<Stack {' > '.join(layer.name for layer in self._core.layers)}>"

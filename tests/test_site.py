@@ -647,3 +647,24 @@ def test_an_adapter_with_options_is_used_as_it_is() -> None:
 
     assert [stack.asgi for stack in site._router.stacks()] == [adapter, other.app]
     assert [stack.wsgi for stack in site._router.stacks()] == [adapter.app, other]
+
+
+@pytest.mark.spec("SEC-31")
+def test_what_an_asgi_app_set_is_gone_in_the_next_request_of_the_thread() -> None:
+    """A server's thread keeps its context, and the next app may have no adapter that cleans up."""
+
+    async def sets(scope: Scope, receive: Receive, send: Send) -> None:
+        back.set("a secret of the first request")
+        await asgi_app("sets")(scope, receive, send)
+
+    def shows(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return [back.get().encode()]
+
+    site = Site()
+    site.mount("/sets", sets)
+    site.mount("/shows", shows)
+
+    call(site.wsgi, path="/sets/")
+
+    assert call(site.wsgi, path="/shows/").body == b""
