@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 from examples.demo import PASSWORD, USERNAME
 
 SERVERS = {
-    "asgi": "uvicorn examples.demo.asgi_site:site --host {host} --port {port}",
-    "wsgi": "gunicorn examples.demo.wsgi_site:site --bind {address} --no-control-socket"
+    "asgi": "uvicorn examples.demo.site:app --host {host} --port {port}",
+    "wsgi": "gunicorn examples.demo.site:application --bind {address} --no-control-socket"
     " --worker-class gthread --threads 16",
 }
 

@@ -16,7 +16,7 @@ SAME_SET_ORDER = {"PYTHONHASHSEED": "0"}
 
 @pytest.fixture(scope="module")
 def asgi_demo() -> Iterator[Server]:
-    """`make demo`: FastAPI under uvicorn, with httpbin and Django bridged."""
+    """`make demo`: the site under uvicorn, with Flask and Django bridged."""
     port = free_port()
     with run(demo_command("asgi", port), port, env=SAME_SET_ORDER) as server:
         yield server
@@ -24,7 +24,7 @@ def asgi_demo() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def wsgi_demo() -> Iterator[Server]:
-    """`make demo-wsgi`: Flask under gunicorn, with FastAPI bridged."""
+    """`make demo-wsgi`: the site under gunicorn, with FastAPI bridged."""
     port = free_port()
     with run(demo_command("wsgi", port), port) as server:
         yield server
@@ -33,7 +33,7 @@ def wsgi_demo() -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def h11_site() -> Iterator[Server]:
     """The same site under uvicorn's other HTTP implementation."""
-    with serve("uvicorn-h11", "examples.demo.asgi_site:site") as server:
+    with serve("uvicorn-h11", "examples.demo.site:app") as server:
         yield server
 
 

@@ -50,7 +50,7 @@ def test_api_and_its_documentation_answer(client: httpx.Client) -> None:
     docs, schema = client.get("/api/docs"), client.get("/api/openapi.json").json()
 
     assert "url: '/api/openapi.json'" in docs.text
-    assert "/api/books" in schema["paths"]
+    assert schema["servers"] == [{"url": "/api"}] and "/books" in schema["paths"]
     assert client.post("/api/books", json={"title": ""}).status_code == 422
 
 

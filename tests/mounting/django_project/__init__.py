@@ -1,1 +1,0 @@
-"""The Django child, and the Django host: a process has one set of settings."""
