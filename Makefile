@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: demo demo-wsgi test test-all check fix conformance figures bench bench-quick coverage lock clean
+.PHONY: demo demo-wsgi test test-all check fix conformance figures mounting bench bench-quick coverage lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +46,9 @@ bench: $(BENCH_READY)  ## compare with the peers, write docs/reference/performan
 
 bench-quick: $(BENCH_READY)  ## the same in short; prints the tables only
 	$(BIN)/python -m benchmarks quick
+
+mounting: $(READY)  ## mount every framework in every other, write docs/reference/mounting.md
+	$(BIN)/python -m tools.mounting write
 
 check: $(READY)  ## format, lint, types, import direction, conformance
 	$(BIN)/ruff format --check .
