@@ -7,9 +7,16 @@ import contextlib
 import logging
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final, Literal
 
+from bridge._protocol.handshake import (
+    check_origins,
+    handshake_from_environ,
+    is_handshake,
+    origin_allowed,
+    scope_of_websocket,
+)
 from bridge._protocol.head import status_line
 from bridge._protocol.headers import content_length, native_from_raw_headers
 from bridge._protocol.kind import kind_of
@@ -17,14 +24,25 @@ from bridge._protocol.limits import Limits, check_seconds
 from bridge._protocol.request import scope_from_environ
 from bridge._protocol.request_body import RequestBodyCycle
 from bridge._runtime.asgi_run import ASGIRun
+from bridge._runtime.asgi_websocket import ASGIWebSocket
 from bridge._runtime.crossing import Mailbox
 from bridge._runtime.fork import reset_in_child
 from bridge._runtime.lifespan import Lifespan
 from bridge._runtime.loop import LoopThread, shared_loop_thread
 from bridge._runtime.naming import name_of
 from bridge._runtime.tasks import TaskSet
-from bridge.errors import ClientDisconnected, ConfigurationError, LifespanFailed, PeerProtocolError
+from bridge._runtime.websocket_set import WebSocketSet
+from bridge._runtime.websocket_takeover import socket_of
+from bridge.errors import (
+    ClientDisconnected,
+    ConfigurationError,
+    LifespanFailed,
+    Overloaded,
+    PeerProtocolError,
+    RequestTimedOut,
+)
 from bridge.types import ASGIApp, Environ, StartResponse
+from bridge.websocket import serve_asgi
 
 __all__ = ["ASGIToWSGI"]
 
@@ -51,6 +69,12 @@ class ASGIToWSGI:
             seconds; None for as long as it likes.
         request_timeout: how long the app may take to begin its response, in seconds and to the next half;
             then the client gets a 504 and the app is told that it left. None for as long as it likes.
+        max_websockets: how many WebSockets may be open at once; one more is answered 503. 0 answers each with
+            501, as a server does that hands out no socket. Needs the extra `asgi-wsgi-bridge[websocket]`.
+        websocket_ping_interval: how often each client is asked for a sign of life, in seconds; one that has
+            given none by the next time is taken for lost. None never to ask.
+        websocket_origins: the values of Origin that may open a WebSocket, such as "https://example.org";
+            another is answered 403. None for any, which leaves it to the app.
 
     Raises:
         ConfigurationError: an argument is wrong.
@@ -70,6 +94,9 @@ class ASGIToWSGI:
         shutdown_timeout: float | None = 10.0,
         cancel_timeout: float | None = 5.0,
         request_timeout: float | None = None,
+        max_websockets: int = 10_000,
+        websocket_ping_interval: float | None = 20.0,
+        websocket_origins: Collection[str] | None = None,
     ) -> None:
         if not callable(app):
             raise ConfigurationError(
@@ -84,7 +111,10 @@ class ASGIToWSGI:
             shutdown_timeout=shutdown_timeout,
             cancel_timeout=cancel_timeout,
             request_timeout=request_timeout,
+            websocket_ping_interval=websocket_ping_interval,
         )
+        if type(max_websockets) is not int or max_websockets < 0:
+            raise ConfigurationError(f"max_websockets={max_websockets!r}: expected a number, 0 or more")
         if not isinstance(limits, Limits | None):
             raise ConfigurationError(f"limits={limits!r}: expected a Limits, or None")
         if not isinstance(loop_thread, LoopThread | None):
@@ -97,6 +127,10 @@ class ASGIToWSGI:
         self._shutdown_timeout = shutdown_timeout
         self._cancel_timeout = cancel_timeout
         self._request_timeout = request_timeout
+        self._max_websockets = max_websockets
+        self._websockets = WebSocketSet(max_websockets)
+        self._websocket_ping_interval = websocket_ping_interval
+        self._websocket_origins = check_origins(websocket_origins)
         self._registered = False
         self.after_fork()
         reset_in_child(self)
@@ -119,6 +153,8 @@ class ASGIToWSGI:
             LifespanFailed: the app did not start.
             Exception: what the app raised before its response began, unchanged.
         """
+        if ("HTTP_UPGRADE" in environ or "HTTP_SEC_WEBSOCKET_KEY" in environ) and is_handshake(environ):
+            return self._websocket(environ, start_response)
         try:
             scope = scope_from_environ(environ, self._limits)
             declared = environ.get("CONTENT_LENGTH")
@@ -155,6 +191,44 @@ class ASGIToWSGI:
                 return _refuse(start_response, run.refusal.status_hint)
             raise
         return _Stream(run, data) if more else _Whole([data] if data else [])
+
+    def _websocket(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one WebSocket: in this thread until the app has decided, then without it if possible."""
+        try:
+            handshake = handshake_from_environ(environ)
+            if not origin_allowed(environ.get("HTTP_ORIGIN"), self._websocket_origins):
+                raise PeerProtocolError("the Origin is not allowed", status_hint=403)
+            scope = scope_of_websocket(scope_from_environ(environ, self._limits), handshake)
+        except PeerProtocolError as exc:
+            return _refuse(start_response, exc.status_hint)
+        sock = socket_of(environ)
+        if sock is None or not self._max_websockets:
+            return _refuse(start_response, 501)  # S-31
+        try:
+            from bridge._protocol.frames import Frames
+        except ImportError as exc:
+            _log.error("a WebSocket was refused: %s", exc)
+            return _refuse(start_response, 501)
+        mailbox = self._loop_thread.start()
+        self.start()
+        if self._lifespan is not None and self._lifespan.state is not None:
+            scope["state"] = self._lifespan.state.copy()
+        session = ASGIWebSocket(
+            self.app,
+            scope,
+            handshake,
+            Frames(client=False, max_message_bytes=self._limits.max_message_bytes, deflate=handshake.deflate),
+            mailbox,
+            ping_interval=self._websocket_ping_interval,
+            cancel_timeout=self._cancel_timeout,
+            accept_timeout=self._request_timeout,
+            on_end=self._websockets.discard,
+        )
+        try:
+            self._websockets.add(session, mailbox)
+            return _Whole(serve_asgi(session, sock, environ, start_response))
+        except (Overloaded, RequestTimedOut) as exc:
+            return _refuse(start_response, exc.status_hint)
 
     # ------------------------------------------------------------ lifecycle
 
@@ -210,7 +284,7 @@ class ASGIToWSGI:
         atexit.register(close_at_exit)
 
     def close(self) -> None:
-        """Let background work end, shut the app down, and leave the loop to the other adapters.
+        """Close WebSockets with 1001, let background work end, and shut the app down; the loop stays.
 
         Blocks: not to be called on the loop. A request that comes later starts the app again.
         """
@@ -222,6 +296,9 @@ class ASGIToWSGI:
             self._failure = None
         if not self._loop_thread.running:
             return
+
+        if not self._websockets.shut(self._shutdown_timeout):
+            _log.warning("%s: WebSockets were still open after the shutdown timeout", name_of(self.app))
 
         async def stop() -> None:
             await self._tasks.drain(self._shutdown_timeout)
@@ -286,5 +363,8 @@ def _refuse(start_response: StartResponse, status: int) -> _Whole:
     """Answer with a fixed text: nothing of the request comes back (SEC-26)."""
     line = status_line(status)
     body = line[4:].encode("ascii")
-    start_response(line, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))])
+    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
+    if status == 426:
+        headers.append(("Sec-WebSocket-Version", "13"))  # S-18
+    start_response(line, headers)
     return _Whole([body])

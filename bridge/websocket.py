@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import os
 from collections.abc import Callable
+from socket import socket
 from typing import Any, Final
 
 from bridge._protocol.handshake import Answer, answer_from_bytes, scope_as_upgrade
-from bridge._protocol.head import Head
+from bridge._protocol.head import Head, status_line
+from bridge._protocol.headers import native_from_raw_headers
 from bridge._protocol.limits import Limits
 from bridge._protocol.request import environ_from_scope
 from bridge._protocol.websocket import (
@@ -29,12 +32,15 @@ from bridge._protocol.websocket import (
     WebSocketState,
     sendable,
 )
+from bridge._runtime.asgi_websocket import ASGIWebSocket, Verdict
+from bridge._runtime.asgi_websocket import Part as DenialPart
 from bridge._runtime.crossing import Mailbox, Outlet
 from bridge._runtime.websocket_app import WebSocketCall, means_closed
 from bridge._runtime.websocket_channel import Channel, check_size, open_channel
+from bridge._runtime.websocket_takeover import Taken, take_over
 from bridge._runtime.wsgi_run import Part
-from bridge.errors import AppProtocolError, ClientDisconnected, RequestTimedOut
-from bridge.types import Environ, Message, RawHeaders, Receive, Scope, Send, WSGIApp
+from bridge.errors import AppProtocolError, ClientDisconnected, Overloaded, RequestTimedOut
+from bridge.types import Environ, Message, RawHeaders, Receive, Scope, Send, StartResponse, WSGIApp
 
 __all__: list[str] = []
 
@@ -272,3 +278,72 @@ async def _cancelled(*tasks: asyncio.Future[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+# ---------------------------------------------------------------- ASGI apps, in a thread of a WSGI server
+
+
+def serve_asgi(
+    session: ASGIWebSocket, sock: socket, environ: Environ, start_response: StartResponse
+) -> list[bytes]:
+    """Wait for the app's answer; take the connection over, or give the server a response of the app's.
+
+    The session goes on alone where the server's thread is not needed: that is said in `take_over`.
+
+    Args:
+        session: of this request, which this begins.
+        sock: the server's.
+        environ: of the upgrade request.
+        start_response: of the server.
+
+    Returns:
+        The blocks for the server: none for a connection that it has lost.
+
+    Raises:
+        RequestTimedOut: the app neither accepted nor denied in time.
+        Overloaded: there is no descriptor to take the connection over with.
+        ClientDisconnected: the client, or the loop, is gone.
+        ConnectionResetError: the connection is over, and there is nothing to answer.
+        Exception: what the app raised, unchanged.
+    """
+    try:
+        session.begin()
+        step = session.next_step(environ)
+        if step is Verdict.ACCEPTED:
+            taken = _taken(sock, environ)
+            session.give(taken.sock, taken.early)
+        elif not isinstance(step, Verdict):
+            return _denial(session, step, environ, start_response)
+    except BaseException:
+        session.leave()
+        raise
+    if taken.relay is not None:
+        taken.relay.run()
+        raise ConnectionResetError(errno.ECONNRESET, "the WebSocket is over")  # and no response follows it
+    # It goes to a socket that has ended; the server notes it in its log.
+    start_response("101 Switching Protocols", [])
+    return []
+
+
+def _taken(sock: socket, environ: Environ) -> Taken:
+    try:
+        return take_over(sock, environ)
+    except OSError as exc:
+        raise Overloaded("the process has no descriptor for another WebSocket") from exc
+
+
+def _denial(
+    session: ASGIWebSocket, part: DenialPart, environ: Environ, start_response: StartResponse
+) -> list[bytes]:
+    """Give the app's response in place of the upgrade to the server, once it is whole."""
+    head, data, more = part
+    blocks = [data]
+    while more:
+        step = session.next_step(environ)
+        if isinstance(step, Verdict):  # the cycle of the session lets nothing of the kind through
+            raise AppProtocolError("the app accepted a WebSocket that it had denied")
+        _, data, more = step
+        blocks.append(data)
+    if head is not None:
+        start_response(status_line(head.status), native_from_raw_headers(head.headers))
+    return [block for block in blocks if block]

@@ -45,9 +45,10 @@ class Frames:
     Attributes:
         ended: how the other endpoint ended the connection, or what it did to have it failed; None while it
             may send.
+        failed: whether it was this endpoint that ended it, for what the other one sent.
     """
 
-    __slots__ = ("_connection", "_max_bytes", "_pieces", "_sent_close", "_size", "ended")
+    __slots__ = ("_connection", "_max_bytes", "_pieces", "_sent_close", "_size", "ended", "failed")
 
     def __init__(self, *, client: bool, max_message_bytes: int, deflate: Deflate | None = None) -> None:
         role = ConnectionType.CLIENT if client else ConnectionType.SERVER
@@ -58,6 +59,7 @@ class Frames:
         self._size = 0
         self._sent_close = False
         self.ended: Close | None = None
+        self.failed = False
 
     # ------------------------------------------------------------ in
 
@@ -108,6 +110,7 @@ class Frames:
 
     def _fail(self, code: int, reason: str) -> bytes:
         self._pieces.clear()
+        self.failed = True
         self.ended = Close(int(code), reason)
         return self.close(int(code), reason)
 

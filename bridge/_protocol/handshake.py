@@ -24,6 +24,7 @@ __all__ = [
     "is_handshake",
     "origin_allowed",
     "scope_as_upgrade",
+    "scope_of_websocket",
     "subprotocols_of",
     "switch_response",
 ]
@@ -81,6 +82,8 @@ def is_handshake(environ: Environ) -> bool:
 def handshake_from_environ(environ: Environ) -> Handshake:
     """Check the opening handshake of a client, every part of it (S-17).
 
+    HTTP/2 has another way to open one (RFC 8441), which has nothing to take over.
+
     Raises:
         PeerProtocolError: says what is wrong; its status is 426 for a version other than 13 (S-18).
 
@@ -89,7 +92,7 @@ def handshake_from_environ(environ: Environ) -> Handshake:
     """
     if environ["REQUEST_METHOD"] != "GET":
         raise PeerProtocolError("a WebSocket is opened with GET")
-    if environ.get("SERVER_PROTOCOL", "") < "HTTP/1.1" or not environ.get("HTTP_HOST"):
+    if environ.get("SERVER_PROTOCOL") != "HTTP/1.1" or not environ.get("HTTP_HOST"):
         raise PeerProtocolError("a WebSocket needs HTTP/1.1 and a Host")
     if environ.get("CONTENT_LENGTH") not in (None, "", "0") or environ.get("HTTP_TRANSFER_ENCODING"):
         raise PeerProtocolError("a request for a WebSocket has no body")
@@ -107,6 +110,17 @@ def handshake_from_environ(environ: Environ) -> Handshake:
         subprotocols_of(environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")),
         _deflate(environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS", "")),
     )
+
+
+def scope_of_websocket(scope: Scope, handshake: Handshake) -> Scope:
+    """Make the scope of a WebSocket of that of its HTTP request (S-01, S-02, S-29)."""
+    found = {name: value for name, value in scope.items() if name != "method"}
+    found["type"] = "websocket"
+    found["asgi"] = {"version": "3.0", "spec_version": "2.5"}
+    found["scheme"] = "wss" if scope["scheme"] in ("https", "wss") else "ws"
+    found["subprotocols"] = handshake.subprotocols
+    found["extensions"] = {"websocket.http.response": {}}
+    return found
 
 
 def _tokens(value: str | None) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from bridge._protocol.websocket import ABNORMAL, Close, sendable
@@ -36,15 +37,22 @@ class Channel(asyncio.Protocol):
         awaits_head: whether an HTTP head comes before the first frame; `head()` gives it.
         ping_interval: how often to ask the other end for a sign of life, in seconds; one that gives none
             until the next time is taken for lost. None to wait for ever.
+        on_end: told, once, that no message will come any more.
     """
 
     def __init__(
-        self, frames: Frames, *, awaits_head: bool = False, ping_interval: float | None = None
+        self,
+        frames: Frames,
+        *,
+        awaits_head: bool = False,
+        ping_interval: float | None = None,
+        on_end: Callable[[], None] | None = None,
     ) -> None:
         self._frames = frames
         self._head: bytearray | None = bytearray() if awaits_head else None
         self._found_head: bytes | None = None
         self._ping_interval = ping_interval
+        self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._messages: deque[str | bytes] = deque()
@@ -52,9 +60,11 @@ class Channel(asyncio.Protocol):
         self._reading = True
         self._writable = True
         self._heard = True
+        self._unsent = 0
         self._end: Close | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._changes: set[asyncio.Future[None]] = set()
+        self._hung_up = False
         self._lost = False
 
     # ------------------------------------------------------------ the socket
@@ -81,7 +91,7 @@ class Channel(asyncio.Protocol):
             self._messages += received.messages
         if self._frames.ended is not None:
             self._finish(self._frames.ended)
-            self._hang_up()
+            self._hang_up(at_once=not self._frames.failed)
         self._set_reading()
         self._changed()
 
@@ -139,9 +149,12 @@ class Channel(asyncio.Protocol):
     def _ping(self) -> None:
         if self._end is not None:
             return
-        if not self._heard and self._reading:  # unread pongs are no silence
+        unsent = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        # Unread pongs are no silence; but an end that takes nothing is as dead as one that says nothing.
+        if not self._heard and (self._reading or (not self._writable and unsent == self._unsent)):
             self.abort()
             return
+        self._unsent = unsent
         self._heard = False
         if not self._frames.closing and self._head is None:
             self._write(self._frames.ping())
@@ -228,13 +241,26 @@ class Channel(asyncio.Protocol):
             self._transport.abort()
 
     def _finish(self, end: Close) -> None:
-        self._end = self._end or end
+        if self._end is None:
+            self._end = end
+            if self._on_end is not None:
+                self._on_end()
 
-    def _hang_up(self) -> None:
-        """Close the socket once what is unsent is out."""
+    def _hang_up(self, *, at_once: bool) -> None:
+        """Close the socket once what is unsent is out.
+
+        Where the other end may still be sending, its data is read and dropped until it stops: a socket closed
+        over unread data is reset, and the close frame lost with it (as RFC 9112 section 9.6 says of HTTP).
+        """
+        transport = self._transport
+        if transport is None or self._hung_up:
+            return
+        self._hung_up = True
         self._set_deadline()
-        if self._transport is not None:
-            self._transport.close()
+        if at_once:
+            transport.close()
+        elif transport.can_write_eof():
+            transport.write_eof()
 
     def _set_deadline(self) -> None:
         if self._timer is not None:

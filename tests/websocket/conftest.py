@@ -40,6 +40,33 @@ def uvicorn(_asgi_servers: Callable[[str], Server]) -> Server:
     return _asgi_servers("uvicorn-websockets")
 
 
+WSGI_SERVERS = ["gunicorn-sync", "gunicorn-gthread", "werkzeug"]
+
+
+@pytest.fixture(scope="session")
+def _wsgi_servers() -> Iterator[Callable[[str], Server]]:
+    with ExitStack() as stack:
+        running: dict[str, Server] = {}
+
+        def server(kind: str) -> Server:
+            if kind not in running:
+                running[kind] = stack.enter_context(serve(kind, "tests.websocket.asgi_apps:app"))
+            return running[kind]
+
+        yield server
+
+
+@pytest.fixture(params=WSGI_SERVERS)
+def wsgi_server(request: pytest.FixtureRequest, _wsgi_servers: Callable[[str], Server]) -> Server:
+    """A WSGI server with the bridged FastAPI app."""
+    return _wsgi_servers(request.param)
+
+
+@pytest.fixture
+def gthread(_wsgi_servers: Callable[[str], Server]) -> Server:
+    return _wsgi_servers("gunicorn-gthread")
+
+
 def census(server: Server) -> dict[str, Any]:
     """Ask an app what it holds."""
     with urllib.request.urlopen(f"{server.url}/census", timeout=20) as response:

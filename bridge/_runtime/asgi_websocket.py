@@ -1,0 +1,326 @@
+"""One WebSocket of an ASGI app: a task on the loop; a server's thread waits until it accepts or denies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+import socket
+import time
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from bridge._protocol.handshake import Handshake, switch_response
+from bridge._protocol.head import Head, head_from_asgi
+from bridge._protocol.response import ResponseCycle
+from bridge._protocol.websocket import (
+    ABNORMAL,
+    GOING_AWAY,
+    INTERNAL_ERROR,
+    NORMAL,
+    Close,
+    WebSocketCycle,
+    WebSocketState,
+)
+from bridge._runtime.client_probe import client_has_left
+from bridge._runtime.context import adopt_locals
+from bridge._runtime.crossing import Inlet, Mailbox
+from bridge._runtime.naming import name_of
+from bridge._runtime.websocket_channel import Channel, open_channel
+from bridge.errors import AppProtocolError, AppTypeError, ClientDisconnected, RequestTimedOut
+from bridge.types import ASGIApp, Environ, Message, Scope
+
+if TYPE_CHECKING:
+    from bridge._protocol.frames import Frames
+
+__all__ = ["ASGIWebSocket", "Part", "Verdict"]
+
+_log = logging.getLogger("bridge.websocket")
+
+Part: TypeAlias = "tuple[Head | None, bytes, bool]"
+"""A head that leaves with it or None, a block, and whether more will come: of a denial."""
+
+_FORBIDDEN: Final = b"Forbidden"
+
+
+class Verdict(Enum):
+    """What the app decided, where it is no response."""
+
+    ACCEPTED = "accepted"
+
+
+_Step: TypeAlias = "Verdict | Part | BaseException"
+
+
+class ASGIWebSocket:
+    """The exchange between an app, a server's thread that has the socket, and then the socket itself.
+
+    Args:
+        app: the ASGI app.
+        scope: of the connection; the app's from now on.
+        handshake: the client's.
+        frames: the endpoint of the server.
+        mailbox: of the loop that runs the app.
+        ping_interval: see `Channel`.
+        cancel_timeout: how long the app may go on after the connection has ended, in seconds.
+        accept_timeout: how long the app may take to accept or to deny, in seconds.
+        on_end: told when all is over, on the loop.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        scope: Scope,
+        handshake: Handshake,
+        frames: Frames,
+        mailbox: Mailbox,
+        *,
+        ping_interval: float | None,
+        cancel_timeout: float | None,
+        accept_timeout: float | None,
+        on_end: Callable[[ASGIWebSocket], None],
+    ) -> None:
+        self._app = app
+        self._scope = scope
+        self._handshake = handshake
+        self._frames = frames
+        self._mailbox = mailbox
+        self._ping_interval = ping_interval
+        self._cancel_timeout = cancel_timeout
+        self._deadline = None if accept_timeout is None else time.monotonic() + accept_timeout
+        self._on_end = on_end
+        self._inlet: Inlet[_Step] = Inlet(mailbox)
+        self._cycle = WebSocketCycle(handshake.subprotocols)
+        self._denial = ResponseCycle()
+        self._context = contextvars.copy_context()
+        self._connected = False
+        self._channel: Channel | None = None
+        self._socket: asyncio.Future[tuple[socket.socket, bytes]] | None = None
+        self._changed: asyncio.Event | None = None
+        self._end: Close | None = None  # of a connection that was never opened
+        self._task: asyncio.Task[None] | None = None
+
+    # ------------------------------------------------------------ in the server's thread
+
+    def begin(self) -> None:
+        """Start the app's task."""
+        self._mailbox.post(self._begin)
+
+    def next_step(self, environ: Environ) -> Verdict | Part:
+        """Wait for what the app decides, or for the next part of its denial.
+
+        Raises:
+            ClientDisconnected: the client, or the loop, is gone.
+            RequestTimedOut: the app took too long.
+            BaseException: what the app raised.
+        """
+
+        def look_up() -> None:
+            if self._deadline is not None and time.monotonic() >= self._deadline:
+                raise RequestTimedOut(f"{name_of(self._app)} did not answer the handshake in time")
+            if client_has_left(environ):
+                raise ClientDisconnected
+
+        step = self._inlet.get(look_up)
+        if isinstance(step, BaseException):
+            raise step
+        return step
+
+    def give(self, sock: socket.socket, early: bytes) -> None:
+        """Hand the socket to the loop, and what the client has sent already."""
+        try:
+            self._mailbox.post(lambda: self._given(sock, early))
+        except ClientDisconnected:
+            sock.close()
+            raise
+
+    def leave(self) -> None:
+        """Tell the app that the client has gone before it was accepted."""
+        with contextlib.suppress(ClientDisconnected):  # the loop is closed: there is no app to tell
+            self._mailbox.post(self._left)
+
+    # ------------------------------------------------------------ on the loop
+
+    def shut(self) -> None:
+        """End with 1001: the adapter is being closed."""
+        if self._channel is not None:
+            self._channel.close(GOING_AWAY)
+        else:
+            self._end = Close(GOING_AWAY)
+            self._left()
+
+    def _begin(self) -> None:
+        self._changed = asyncio.Event()
+        self._socket = self._mailbox.loop.create_future()
+        # Kept by the set of open WebSockets through this object: a loop holds its tasks weakly.
+        self._task = self._mailbox.loop.create_task(self._serve(), context=self._context)
+
+    def _given(self, sock: socket.socket, early: bytes) -> None:
+        if self._socket is None or self._socket.done():
+            sock.close()
+        else:
+            self._socket.set_result((sock, early))
+
+    def _left(self) -> None:
+        self._cycle.lost()
+        self._end = self._end or Close(ABNORMAL)
+        if self._socket is not None and not self._socket.done():
+            self._socket.set_exception(ClientDisconnected())
+            self._socket.exception()  # read: nobody may wait for it
+        self._inlet.put(ClientDisconnected())
+        self._inlet.wake()
+        self._ended()
+
+    def _ended(self) -> None:
+        """Have `receive()` say so, and do not let an app run on for ever that does not listen."""
+        if self._changed is not None:
+            self._changed.set()
+        task = self._task
+        if task is not None and not task.done() and self._cancel_timeout is not None:
+            self._mailbox.loop.call_later(self._cancel_timeout, task.cancel)
+
+    async def _serve(self) -> None:
+        if self._context:
+            adopt_locals()
+        try:
+            await self._app(self._scope, self._receive, self._send)
+        except BaseException as exc:  # the loop survives its apps (A-41)
+            self._failed(exc)
+        else:
+            self._returned()
+        finally:
+            if self._channel is not None:
+                await self._channel.closed()
+            elif self._socket is not None and not self._socket.cancel():
+                self._drop_socket(self._socket)
+            self._on_end(self)
+
+    @staticmethod
+    def _drop_socket(future: asyncio.Future[tuple[socket.socket, bytes]]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            future.result()[0].close()  # it came for an app that had given up; a second close does nothing
+
+    def _returned(self) -> None:
+        state = self._cycle.state
+        if state is WebSocketState.OPEN and self._channel is not None:
+            self._channel.close(NORMAL)
+        elif state in (WebSocketState.CONNECTING, WebSocketState.DENYING):
+            name = name_of(self._app)
+            self._inlet.put(
+                AppProtocolError(f"the ASGI app {name} returned without an answer to a WebSocket")
+            )
+
+    def _failed(self, exc: BaseException) -> None:
+        if self._channel is not None:
+            if self._channel.ended is None or not _means_gone(exc):
+                _log.error("%s failed in a WebSocket", name_of(self._app), exc_info=exc)
+            self._channel.close(INTERNAL_ERROR)
+        elif self._cycle.state is WebSocketState.GONE:
+            if not _means_gone(exc):
+                _log.warning("%s failed after its client had left", name_of(self._app), exc_info=exc)
+        elif self._cycle.state is WebSocketState.CLOSED:
+            _log.error("%s failed after it had refused a WebSocket", name_of(self._app), exc_info=exc)
+        elif isinstance(exc, Exception) and not isinstance(exc, (StopIteration, StopAsyncIteration, OSError)):
+            self._inlet.put(exc)
+        else:  # a server would take it for a lost client, or for its own end
+            wrapped = AppProtocolError(f"the ASGI app {name_of(self._app)} raised {type(exc).__name__}")
+            wrapped.__cause__ = exc
+            self._inlet.put(wrapped)
+
+    # ------------------------------------------------------------ the app's side
+
+    async def _receive(self) -> Message:
+        """ASGI www "Connect", "Receive", "Disconnect"; cancelling it loses nothing."""
+        if not self._connected:
+            self._connected = True
+            return {"type": "websocket.connect"}
+        while self._channel is None:  # nothing comes before it is accepted (S-03)
+            if self._end is not None:
+                return _disconnect(self._end)
+            if self._changed is not None:
+                self._changed.clear()
+                await self._changed.wait()
+        item = await self._channel.receive()
+        if isinstance(item, Close):
+            return _disconnect(item)
+        if isinstance(item, str):
+            return {"type": "websocket.receive", "text": item}
+        return {"type": "websocket.receive", "bytes": item}
+
+    async def _send(self, message: Message) -> None:
+        """ASGI www "Accept", "Send", "Close"; extension "Websocket Denial Response"."""
+        channel = self._channel
+        if channel is not None and channel.ended is not None and self._cycle.state is WebSocketState.OPEN:
+            self._cycle.lost()
+        kind = message.get("type")
+        if kind == "websocket.send":
+            data = self._cycle.message(message)
+            if channel is not None:
+                await channel.send(data)
+        elif kind == "websocket.accept":
+            await self._accept(message)
+        elif kind == "websocket.close":
+            close = self._cycle.close(message.get("code"), message.get("reason"))
+            if channel is not None:
+                channel.close(close.code, close.reason)
+            else:
+                self._inlet.put((_forbidden(), _FORBIDDEN, False))  # S-05
+        elif kind == "websocket.http.response.start":
+            self._cycle.check("deny")
+            head = head_from_asgi(message.get("status"), message.get("headers") or (), "GET")
+            self._denial.start(head)
+            self._cycle.deny()
+        elif kind == "websocket.http.response.body":
+            await self._deny(message)
+        else:
+            raise AppProtocolError(f"send() got an event of type {kind!r}, which a WebSocket does not have")
+
+    async def _accept(self, message: Message) -> None:
+        subprotocol = message.get("subprotocol")
+        headers = self._cycle.accept(subprotocol, message.get("headers") or ())
+        self._inlet.put(Verdict.ACCEPTED)
+        if self._socket is None:
+            raise ClientDisconnected
+        sock, early = await asyncio.shield(self._socket)
+        channel = Channel(self._frames, ping_interval=self._ping_interval, on_end=self._ended)
+        await open_channel(sock, channel)
+        self._channel = channel
+        channel.write_head(switch_response(self._handshake, subprotocol, headers))
+        if early:
+            channel.data_received(early)
+        if self._changed is not None:
+            self._changed.set()
+
+    async def _deny(self, message: Message) -> None:
+        body = message.get("body", b"")
+        if not isinstance(body, (bytes, bytearray, memoryview)):
+            raise AppTypeError(f"a denial got a body of type {type(body).__name__}: expected bytes")
+        more = bool(message.get("more_body", False))
+        self._cycle.check("body" if more else "end")
+        denial = self._denial
+        head = None if denial.committed else denial.head
+        denial.check(len(body), last=not more)
+        data = denial.data(bytes(body)) if more else denial.whole(bytes(body))
+        self._cycle.body(more=more)
+        self._inlet.put((head, data, more), len(data))
+        if more and self._inlet.crowded:
+            await self._inlet.room()
+
+
+def _disconnect(end: Close) -> Message:
+    return {"type": "websocket.disconnect", "code": end.code, "reason": end.reason}
+
+
+def _forbidden() -> Head:
+    return Head(
+        403,
+        [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(_FORBIDDEN))],
+        "GET",
+    )
+
+
+def _means_gone(exc: BaseException) -> bool:
+    """Tell whether an error only says that the connection has ended; Starlette has its own name for that."""
+    return isinstance(exc, (OSError, asyncio.CancelledError)) or type(exc).__name__ == "WebSocketDisconnect"
