@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import signal
+import ssl
+import subprocess
 import threading
 import time
 import urllib.request
@@ -14,6 +17,7 @@ import psutil
 import pytest
 import websocket
 import websockets.exceptions
+from websockets.sync.client import connect
 
 from tests.support.servers import Server, serve, watched_memory
 from tests.websocket.asgi_apps import MAX_MESSAGE_BYTES
@@ -369,3 +373,64 @@ def test_a_client_that_leaves_before_it_is_accepted_frees_the_thread(gthread: Se
     for _ in range(8):  # twice as many as there are threads
         Wire(gthread.port, "/late").sock.close()
     assert get(gthread) == b'"hello"'
+
+
+# ---------------------------------------------------------------- TLS
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = str(folder / "cert.pem"), str(folder / "key.pem")
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl to make a certificate with")
+    subprocess.run(
+        [
+            *(
+                openssl,
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=localhost",
+            ),
+            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return cert, key
+
+
+@pytest.mark.spec("S-01", "S-32")
+@pytest.mark.parametrize("kind", ["gunicorn-sync", "gunicorn-gthread"])
+def test_under_tls_a_thread_of_the_server_carries_the_bytes(kind: str, certificate: tuple[str, str]) -> None:
+    cert, key = certificate
+    context = ssl.create_default_context(cafile=cert)
+    options = ["--certfile", cert, "--keyfile", key]
+    with serve(kind, "tests.websocket.asgi_apps:app", *options) as server:
+        url = f"wss://127.0.0.1:{server.port}"
+        with open_socket(server, "/scope", scheme="wss", ssl=context, subprotocols=["a"]) as ws:
+            assert json.loads(ws.recv(timeout=20))["scheme"] == "wss"
+            assert end_of(ws)[0] == 1000
+        with connect(f"{url}/echo", ssl=context) as ws:
+            ws.send(b"\x00\xff" * 400_000)
+            assert ws.recv(timeout=20) == b"\x00\xff" * 400_000
+            ws.send("x")
+            assert ws.recv(timeout=20) == "x"
+            ws.close(4000, "bye")
+        for _ in range(6):  # more than there are threads: each is given back
+            with connect(f"{url}/close/4001/bye", ssl=context) as ws:
+                assert end_of(ws) == (4001, "bye")
+        other = websocket.create_connection(f"{url}/echo", timeout=20, sslopt={"ca_certs": cert})
+        vanish(other)
+        with urllib.request.urlopen(
+            f"https://127.0.0.1:{server.port}/census", context=context, timeout=20
+        ) as page:
+            assert json.load(page)["pid"]
+        assert "Traceback" not in server.output

@@ -20,9 +20,9 @@ from tests.websocket.conftest import census, until
 from tests.websocket.wsgi_apps import MAX_MESSAGE_BYTES
 
 
-def open_socket(server: Server, path: str, **options: Any) -> ClientConnection:
+def open_socket(server: Server, path: str, scheme: str = "ws", **options: Any) -> ClientConnection:
     ws: ClientConnection = connect(
-        f"ws://127.0.0.1:{server.port}{path}", open_timeout=20, close_timeout=20, **options
+        f"{scheme}://127.0.0.1:{server.port}{path}", open_timeout=20, close_timeout=20, **options
     )
     return ws
 
