@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 try:
-    from flask import Flask
+    from flask import Flask, Response, g, request
     from werkzeug.middleware.dispatcher import DispatcherMiddleware
 except ImportError as exc:
     raise ImportError('bridge.integrations.flask needs Flask: pip install "asgi-wsgi-bridge[flask]"') from exc
@@ -16,7 +16,12 @@ from bridge.errors import ConfigurationError
 from bridge.integrations._prefix import checked_prefix
 from bridge.types import ASGIApp, WSGIApp
 
-__all__ = ["Mounts", "mount"]
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from bridge.integrations._starlette_session import SharedSession
+
+__all__ = ["Mounts", "StarletteSession", "mount"]
 
 
 class _Mounted(DispatcherMiddleware):
@@ -53,6 +58,48 @@ def mount(app: Flask, prefix: str, child: ASGIApp | WSGIApp, **options: Any) -> 
         raise ConfigurationError(f"prefix={prefix!r}: another app is mounted there")
     mounts[prefix] = adapted
     return adapted
+
+
+class StarletteSession:
+    """The session of a Starlette app's `SessionMiddleware`, in the views of a Flask app.
+
+    Not Flask's own session, which stays as it is. If both apps call their cookie "session", as both do by
+    default, give one of them another name, or each write of one ends the session of the other.
+
+    Args:
+        source: the Starlette or FastAPI app; the key, the name and the rest are those of its middleware.
+        app: a Flask app to initialise at once; None for later.
+
+    Raises:
+        ConfigurationError: the app has no `SessionMiddleware`.
+    """
+
+    def __init__(self, source: Starlette, app: Flask | None = None) -> None:
+        from bridge.integrations._starlette_session import StarletteCookie  # needs Starlette
+
+        self._cookie = StarletteCookie.of(source)
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Save what the views of a Flask app change."""
+        app.after_request(self._save)
+
+    @property
+    def data(self) -> SharedSession:
+        """The session of the current request, a dict; empty where the cookie is missing or not valid."""
+        kept = g.setdefault("_bridge_starlette_sessions", {})
+        if self not in kept:
+            kept[self] = self._cookie.load(request.cookies)
+        session: SharedSession = kept[self]
+        return session
+
+    def _save(self, response: Response) -> Response:
+        session = g.get("_bridge_starlette_sessions", {}).get(self)
+        if session is not None:
+            response.vary.add("Cookie")
+            self._cookie.save(session, response)
+        return response
 
 
 class Mounts:

@@ -52,6 +52,8 @@ def _django_servers(database: dict[str, str]) -> Iterator[Callable[[str], Server
                     port = free_port()
                     command = [*MANAGE, "runserver", "--noreload", f"127.0.0.1:{port}"]
                     server = run(command, port, env={**database, "DJANGO_DEBUG": "1"})
+                elif kind == "login site":
+                    server = serve("uvicorn", f"{PROJECT}.login_site:site", env=database)
                 else:
                     module = "wsgi" if kind == "gunicorn" else "asgi"
                     server = serve(kind, f"{PROJECT}.{module}:application", env=database)
@@ -72,6 +74,6 @@ def client(django_server: Server) -> Iterator[httpx.Client]:
         yield client
 
 
-def log_in(client: httpx.Client) -> None:
-    answer = client.post("/login/", data={"username": "ada", "password": "engine"})
+def log_in(client: httpx.Client, prefix: str = "") -> None:
+    answer = client.post(f"{prefix}/login/", data={"username": "ada", "password": "engine"})
     assert answer.text == "in"

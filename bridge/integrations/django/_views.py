@@ -72,6 +72,7 @@ class Mounted:
 
     def _admit(self, request: HttpRequest) -> HttpResponse | None:
         user = load_user(request)
+        request.csrf_processing_done = not self.csrf  # for django_user(), which asks for the token too
         return csrf_failure(request) if self.csrf and user is not None else None
 
     # ------------------------------------------------------------ under the ASGI handler

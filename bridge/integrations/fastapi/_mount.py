@@ -13,6 +13,7 @@ from bridge._runtime.lifespan import Lifespan
 from bridge.adapt import as_asgi
 from bridge.errors import ConfigurationError
 from bridge.integrations._prefix import checked_prefix
+from bridge.integrations.fastapi._cookies import LoginCookies
 from bridge.integrations.fastapi._openapi import legacy_paths
 from bridge.types import ASGIApp, WSGIApp
 
@@ -58,6 +59,9 @@ def mount(
     adapted = as_asgi(child, **options)
     app.mount(prefix, adapted, name=name)
     _run_lifespan(app, adapted)
+    present: list[object] = [entry.cls for entry in app.user_middleware]
+    if LoginCookies not in present:
+        app.add_middleware(LoginCookies)
     if openapi:
         _extend_schema(app, prefix, child, tag)
     return adapted

@@ -20,6 +20,9 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
+if "DJANGO_STARLETTE_APP" in os.environ:
+    BRIDGE_STARLETTE_APP = os.environ["DJANGO_STARLETTE_APP"]
+    MIDDLEWARE.append("bridge.integrations.django.StarletteSessionMiddleware")
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

@@ -38,6 +38,15 @@ def only_post(request: HttpRequest, number: int, slug: str) -> HttpResponse:
     return HttpResponse(f"{number} {slug}")
 
 
+def starlette(request: HttpRequest) -> JsonResponse:
+    return JsonResponse(dict(request.starlette_session))
+
+
+def set_starlette(request: HttpRequest, value: str) -> HttpResponse:
+    request.starlette_session["value"] = value
+    return HttpResponse("set")
+
+
 class ClassView(View):
     def get(self, request: HttpRequest) -> HttpResponse:
         return HttpResponse("got")
@@ -56,6 +65,8 @@ urlpatterns = [
     path("login/", log_in),
     path("logout/", log_out),
     path("only-post/<int:number>/<slug:slug>/", only_post),
+    path("starlette/", starlette),
+    path("starlette/<value>/", set_starlette),
     path("class-view/", ClassView.as_view()),
     path("anything/", anything),
     re_path(r"^year/(?P<year>[0-9]{4})/$", anything),
