@@ -71,8 +71,8 @@ def core_of(app: Any) -> Core:
     Raises:
         ConfigurationError: the kind of the app cannot be told.
     """
-    if isinstance(app, TwoFaced):
-        return Core(app, None, (Layer(name_of(app), "asgi"),))
+    if (whole := TwoFaced.of(app)) is not None:
+        return Core(whole, None, (Layer(name_of(whole), "asgi"),))
     if isinstance(app, ASGIToWSGI):
         return Core(app.app, "asgi", (Layer(name_of(app.app), "asgi"),), (type(app), lambda _: app))
     if isinstance(app, WSGIToASGI):

@@ -106,6 +106,11 @@ class _ASGIRouter:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
+        if self._router.hosts and not isinstance(scope["headers"], list):
+            scope = {
+                **scope,
+                "headers": list(scope["headers"]),
+            }  # a generator: the app reads it again (AA-10)
         mount, prefix, rest = self._find(scope)
         if mount is None:
             await _answer_not_found(scope, send)

@@ -19,6 +19,12 @@ __all__ = ["Kind", "as_asgi", "as_wsgi", "detect"]
 class TwoFaced(ABC):
     """What can be served as either kind as it is: a `Stack`, a `Site`."""
 
+    @staticmethod
+    def of(app: object) -> TwoFaced | None:
+        """Give what has two faces: the app itself, or the site that it is one face of; else None."""
+        whole = getattr(app, "whole", app)
+        return whole if isinstance(whole, TwoFaced) else None
+
     @property
     @abstractmethod
     def asgi(self) -> ASGIApp:
@@ -67,8 +73,8 @@ def as_asgi(app: object, **options: Any) -> ASGIApp:
     """
     if isinstance(app, ASGIToWSGI):
         return app.app
-    if isinstance(app, TwoFaced):
-        return app.asgi
+    if (whole := TwoFaced.of(app)) is not None:
+        return whole.asgi
     kind = detect(app)
     if kind == "wsgi":
         return WSGIToASGI(cast("WSGIApp", app), **options)
@@ -87,8 +93,8 @@ def as_wsgi(app: object, **options: Any) -> WSGIApp:
     """
     if isinstance(app, WSGIToASGI):
         return app.app
-    if isinstance(app, TwoFaced):
-        return app.wsgi
+    if (whole := TwoFaced.of(app)) is not None:
+        return whole.wsgi
     if detect(app) == "wsgi":
         return cast("WSGIApp", app)
     return ASGIToWSGI(as_asgi(app), **options)

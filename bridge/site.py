@@ -139,6 +139,7 @@ class Site(TwoFaced):
 
     def _stack(self, app: Any, middleware: Iterable[Any]) -> Stack:
         self._check_open()
+        app = TwoFaced.of(app) or app  # a site's face stands for the site
         if self in _sites_in(app):
             raise ConfigurationError("app: a site cannot be mounted in itself")
         entries = list(middleware)
@@ -195,22 +196,22 @@ def _sites_in(app: Any) -> set[Site]:
 
 class _ASGIFace:
     def __init__(self, site: Site, app: ASGIApp) -> None:
-        self._site = site
+        self.whole = site
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._site._begin()
+        self.whole._begin()
         await self.app(scope, receive, send)
 
 
 class _WSGIFace(StartOnce):
     def __init__(self, site: Site, app: WSGIApp, children: Iterable[Any]) -> None:
         super().__init__(list(children))
-        self._site = site
+        self.whole = site
         self.app = app
 
     def start(self) -> None:
-        self._site._begin()
+        self.whole._begin()
         super().start()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

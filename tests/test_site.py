@@ -668,3 +668,44 @@ def test_what_an_asgi_app_set_is_gone_in_the_next_request_of_the_thread() -> Non
     call(site.wsgi, path="/sets/")
 
     assert call(site.wsgi, path="/shows/").body == b""
+
+
+@pytest.mark.parametrize("face", SIDES)
+def test_a_face_that_is_mounted_stands_for_its_site(probe: Probe, face: Side) -> None:
+    site = Site()
+    site.mount("/of-asgi", paths().asgi)
+    site.mount("/of-wsgi", paths().wsgi)
+    own = "/legacy/v2/x" if face == "asgi" else "/legacy/x"
+
+    texts = [ask(site, face, mount + own).text for mount in ("/of-asgi", "/of-wsgi")]
+
+    assert [text.split()[1] for text in texts] == [mount + own[:-2] for mount in ("/of-asgi", "/of-wsgi")]
+    assert probe.crossings == []
+    assert len(site.routes()) == 8
+    assert as_wsgi(site.asgi) is site.wsgi and as_asgi(site.wsgi) is site.asgi
+
+
+@pytest.mark.spec("AA-10")
+def test_headers_may_be_a_generator() -> None:
+    def shows(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return [environ["HTTP_X_A"].encode()]
+
+    site = Site()
+    site.host("example.org", shows)
+    scope = http_scope()
+    scope["headers"] = (field for field in [(b"host", b"example.org"), (b"x-a", b"still there")])
+
+    assert asyncio.run(Exchange().run(site.asgi, scope)).body == b"still there"
+
+
+def test_a_site_may_be_subclassed() -> None:
+    class Shop(Site):
+        pass
+
+    shop = Shop()
+    shop.mount("/a", wsgi_app("a"))
+    site = Site()
+    site.mount("/shop", shop)
+
+    assert [route.path for route in site.routes()] == ["/shop/a"]

@@ -75,10 +75,11 @@ class MountTable(Generic[T]):
     Text or native strings, but one kind of them in one table.
     """
 
-    __slots__ = ("_root",)
+    __slots__ = ("_depth", "_root")
 
     def __init__(self) -> None:
         self._root: _Node[T] = _Node()
+        self._depth = 0
 
     def add(self, prefix: str, value: T) -> None:
         """Add a value.
@@ -99,6 +100,7 @@ class MountTable(Generic[T]):
             )
         node.prefix = prefix
         node.value = value
+        self._depth = max(self._depth, prefix.count("/"))
 
     def find(self, path: str) -> tuple[str, T] | None:
         """Find the value of the longest prefix of a path.
@@ -109,24 +111,17 @@ class MountTable(Generic[T]):
         Returns:
             The prefix and the value; None if there is neither such a prefix nor a value at the root.
         """
-        node = self._root
-        found = node if node.value is not None else None
-        start = 1
-        while node.children and start <= len(path) and path[0] == "/":
-            end = path.find("/", start)
-            segment = path[start:] if end < 0 else path[start:end]
+        node = found = self._root
+        # What is left over after as many segments as the deepest mount has is found at no node.
+        before, *segments = path.split("/", self._depth + 1)
+        for segment in () if before else segments:
             child = node.children.get(segment)
             if child is None:
                 break
             node = child
             if node.value is not None:
                 found = node
-            if end < 0:
-                break
-            start = end + 1
-        if found is None or found.value is None:
-            return None
-        return found.prefix, found.value
+        return None if found.value is None else (found.prefix, found.value)
 
 
 def text_borders(path: str, raw: bytes | None) -> str:

@@ -10,7 +10,14 @@ from typing import Any, Final, Literal
 
 __all__ = ["Route", "routes_of"]
 
-_WRAPPERS: Final = frozenset({"bridge.wsgi_to_asgi", "bridge.asgi_to_wsgi", "bridge.stack"})
+_WRAPPERS: Final = frozenset(
+    {
+        ("bridge.wsgi_to_asgi", "WSGIToASGI"),
+        ("bridge.asgi_to_wsgi", "ASGIToWSGI"),
+        ("bridge.stack", "Stack"),
+    }
+)
+_SITE: Final = frozenset({("bridge.site", "Site")})
 _NO_PREFIX: Final = ("", "/")
 
 
@@ -54,12 +61,17 @@ def routes_of(app: Any, prefix: str, host: str | None, *, keep: bool) -> list[Ro
 
 def _inmost(app: Any) -> Any:
     while True:
-        if type(app).__module__ in _WRAPPERS:
+        if _is_a(app, _WRAPPERS):
             app = app.app
         elif inspect.ismethod(app):  # flask_app.wsgi_app
             app = app.__self__
         else:
             return app
+
+
+def _is_a(app: Any, classes: frozenset[tuple[str, str]]) -> bool:
+    """Tell by names: what is above this module cannot be imported here."""
+    return any((cls.__module__, cls.__qualname__) in classes for cls in type(app).__mro__)
 
 
 def _label(app: Any) -> str:
@@ -70,7 +82,7 @@ def _label(app: Any) -> str:
 
 def _read(app: Any, blank: Route) -> Iterable[Route] | None:
     routes: Any = getattr(app, "routes", None)
-    if type(app).__module__ == "bridge.site":
+    if _is_a(app, _SITE):
         return (_below(route, blank) for route in routes())
     if hasattr(getattr(app, "url_map", None), "iter_rules"):
         return _flask(app.url_map, blank)

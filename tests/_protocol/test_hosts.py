@@ -46,7 +46,7 @@ def test_a_pattern_has_one_form(pattern: str, form: str) -> None:
 
 @pytest.mark.parametrize(
     "pattern",
-    ["", "*", "*.", "a.*", "a*.b", "example.org:80", "http://example.org", "a/b", "a..b", None, ".a"],
+    ["", "*", "*.", "a.*", "a*.b", "example.org:80", "http://example.org", "a/b", "a..b", None, ".a", "ü..b"],
 )
 def test_what_is_no_host_is_refused(pattern: object) -> None:
     with pytest.raises(ConfigurationError, match="expected"):
