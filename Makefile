@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: demo demo-wsgi test test-all check fix conformance figures mounting bench bench-quick coverage lock clean
+.PHONY: demo demo-wsgi chromium test test-all check fix conformance figures mounting bench bench-quick coverage lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -25,7 +25,11 @@ demo: $(READY)  ## the demo site under uvicorn, until Ctrl-C
 demo-wsgi: $(READY)  ## the reverse under gunicorn, until Ctrl-C
 	$(BIN)/python -m examples.demo wsgi
 
-test: $(READY)  ## every test
+chromium:  ## Debian's browser for the browser tests, which are skipped without one
+	@command -v chromium >/dev/null || apt-get install --yes --no-install-recommends chromium \
+		|| echo "no chromium: the browser tests will be skipped"
+
+test: $(READY) chromium  ## every test
 	$(BIN)/python -X dev -m pytest
 
 test-all: $(READY)  ## the tests on each CPython that the machine has
