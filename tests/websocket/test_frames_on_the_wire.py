@@ -1,7 +1,8 @@
 """The frame level of the server that the bridge is: the case list of the Autobahn testsuite, as tables.
 
-Its release 25.10.1 is source of Python 2 that names no dependency (`from _version import __version__` fails on
-import, and so does what 2to3 makes of it), so the fuzzing client itself cannot be run here. The numbers are those of its cases. Where a case allows two outcomes, the one of the bridge is demanded.
+Its release 25.10.1 is source of Python 2 that names no dependency (`from _version import __version__` fails
+on import, and so does what 2to3 makes of it), so the fuzzing client itself cannot be run here.
+The numbers are those of its cases. Where a case allows two outcomes, the one of the bridge is demanded.
 """
 
 from __future__ import annotations
