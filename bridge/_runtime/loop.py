@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -130,6 +131,11 @@ async def _wind_up(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _best_loop() -> asyncio.AbstractEventLoop:
+    gevent: Any = sys.modules.get("gevent.monkey")
+    if gevent is not None and gevent.is_module_patched("threading"):
+        # The thread of this loop is a greenlet: uvloop would wait without its hub, and stop every other one.
+        # asyncio's own loop waits in gevent's selector.
+        return asyncio.new_event_loop()
     try:
         import uvloop
     except ImportError:

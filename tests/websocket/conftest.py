@@ -40,7 +40,7 @@ def uvicorn(_asgi_servers: Callable[[str], Server]) -> Server:
     return _asgi_servers("uvicorn-websockets")
 
 
-WSGI_SERVERS = ["gunicorn-sync", "gunicorn-gthread", "werkzeug"]
+WSGI_SERVERS = ["gunicorn-sync", "gunicorn-gthread", "gunicorn-gevent", "werkzeug"]
 
 
 @pytest.fixture(scope="session")

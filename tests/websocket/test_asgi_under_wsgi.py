@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 
 from tests.support.servers import Server, serve, watched_memory
 from tests.websocket.asgi_apps import MAX_MESSAGE_BYTES
-from tests.websocket.conftest import census, until
+from tests.websocket.conftest import WSGI_SERVERS, census, until
 from tests.websocket.test_wsgi_under_asgi import end_of, open_socket, vanish
 from tests.websocket.wire import BINARY, CLOSE, PING, PONG, TEXT, Frame, Wire
 
@@ -323,7 +323,7 @@ def test_a_message_over_the_limit_ends_with_1009(gthread: Server, size: int) -> 
     assert memory.growth < 60_000_000
 
 
-@pytest.mark.parametrize("kind", ["gunicorn-sync", "gunicorn-gthread", "werkzeug"])
+@pytest.mark.parametrize("kind", WSGI_SERVERS)
 def test_sigterm_with_open_websockets_closes_them_with_1001(kind: str) -> None:
     with serve(kind, "tests.websocket.asgi_apps:app") as server, ExitStack() as stack:
         sockets = [stack.enter_context(open_socket(server, "/echo")) for _ in range(5)]
