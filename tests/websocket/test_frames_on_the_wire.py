@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.support.servers import Server
+from tests.support.servers import Server, watched_memory
 from tests.websocket.asgi_apps import MAX_MESSAGE_BYTES
 from tests.websocket.wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, Frame, Wire, new_key
 
@@ -308,6 +308,14 @@ def test_9_a_message_over_the_limit_ends_with_1009(gthread: Server, fragment: in
         assert wire.frame().code == 1009
 
 
+def test_9_the_close_reaches_a_client_that_is_still_sending(gthread: Server) -> None:
+    """A socket that is closed over unread data is reset, and the close frame lost."""
+    with Wire(gthread.port).open() as wire:
+        wire.send(Frame(BINARY, b"x" * 8 * MAX_MESSAGE_BYTES))
+        assert wire.frame().code == 1009
+        assert wire.at_end()
+
+
 def test_9_a_message_of_the_limit_is_echoed(gthread: Server) -> None:
     data = b"x" * MAX_MESSAGE_BYTES
     with Wire(gthread.port).open() as wire:
@@ -378,9 +386,13 @@ def test_13_a_bomb_is_not_unpacked(gthread: Server) -> None:
     compressor = zlib.compressobj(9, wbits=-15)
     bomb = compressor.compress(b"\x00" * 200_000_000) + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
     assert len(bomb) < 500_000
-    with Wire(gthread.port, Sec_WebSocket_Extensions="permessage-deflate").open() as wire:
+    with (
+        watched_memory(gthread) as memory,
+        Wire(gthread.port, Sec_WebSocket_Extensions="permessage-deflate").open() as wire,
+    ):
         wire.send(Frame(BINARY, bomb, rsv=4))
         assert wire.frame().code == 1009
+    assert memory.growth < 50_000_000
 
 
 def test_13_what_is_no_deflate_ends_with_1007(gthread: Server) -> None:
