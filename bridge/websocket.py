@@ -135,6 +135,11 @@ class WSGIWebSocket:
             self._outlet.close()
             self._channel.abort()
 
+    def close(self) -> None:
+        """Give both ends of the pair back, of a WebSocket that is not served."""
+        self.call.close()
+        self.call.sock.close()
+
     def shut(self) -> None:
         """Have the WebSocket end with 1001: the bridge is being closed. Called on its loop."""
         self._channel.close(GOING_AWAY)
@@ -150,8 +155,11 @@ class WSGIWebSocket:
                 await asyncio.wait({head, part}, return_when=asyncio.FIRST_COMPLETED)
                 if head.done() and head.exception() is None:
                     return answer_from_bytes(head.result(), self._key)
-                # An app that only closed its socket is about to return, or to raise.
+                # An app that only closed its socket is about to return, or to raise; one that has handed it
+                # on has returned before the handshake.
                 await asyncio.wait({part})
+                if self.call.handed_on and not part.exception():
+                    return answer_from_bytes(await head, self._key)
         except TimeoutError:
             raise RequestTimedOut("the app did not answer the handshake in time") from None
         else:

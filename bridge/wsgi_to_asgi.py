@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import sys
 from collections.abc import Collection
@@ -227,9 +228,12 @@ class WSGIToASGI:
             )
             try:
                 self._websockets.add(socket, desk.mailbox)
-                await socket.serve(self._websocket_pool.submit, receive, send)
-            finally:
-                self._websockets.discard(socket)
+            except Overloaded:
+                socket.close()
+                raise
+            # Counted until its thread is free: one more must not wait for a thread that may never be.
+            socket.call.on_end = functools.partial(self._websockets.discard, socket)
+            await socket.serve(self._websocket_pool.submit, receive, send)
         except (PeerProtocolError, Overloaded, RequestTimedOut) as exc:
             body, headers = _refusal(exc.status_hint)
             await deny(scope, send, exc.status_hint, headers, body)

@@ -30,9 +30,12 @@ class WebSocketCall:
         accepted: set on the loop when the app has answered the handshake on its socket; from then on what it
             returns means nothing.
         failure: what the app raised after that, unless it only says that the client has left.
+        handed_on: whether the app has said by a status of 101 that something else serves the socket now, such
+            as an `ASGIToWSGI` inside; the handshake comes, and the return of the app is no end.
+        on_end: told when the thread is free, or was never taken; called in any thread.
     """
 
-    __slots__ = ("_app", "_app_sock", "_run", "accepted", "failure", "sock")
+    __slots__ = ("_app", "_app_sock", "_run", "accepted", "failure", "handed_on", "on_end", "sock")
 
     def __init__(
         self, app: WSGIApp, environ: Environ, outlet: Outlet[Part], on_dropped: Callable[[Head], None]
@@ -47,7 +50,9 @@ class WebSocketCall:
         environ["werkzeug.socket"] = self._app_sock
         self._run = WSGIRun(self._call, environ, outlet, on_dropped)
         self.accepted = False
+        self.handed_on = False
         self.failure: BaseException | None = None
+        self.on_end: Callable[[], None] | None = None
 
     def __call__(self) -> None:
         """Run the app; called by a worker thread. Never raises."""
@@ -57,10 +62,12 @@ class WebSocketCall:
             self.close()
 
     def close(self) -> None:
-        """Close the app's end, as the server would that it believes to run on."""
+        """Close the app's end, as the server would that it believes to run on; a second call does nothing."""
         with contextlib.suppress(OSError):  # its own thread that reads is woken by this, not by a close alone
             self._app_sock.shutdown(socket.SHUT_RDWR)
         self._app_sock.close()
+        if self.on_end is not None:
+            self.on_end()
 
     def _call(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         started = False
@@ -68,6 +75,9 @@ class WebSocketCall:
         def start(status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /) -> Write:
             nonlocal started
             started = True
+            if status[:4] == "101 ":
+                self.handed_on = True
+                status, headers = "200 OK", []  # goes nowhere
             return start_response(status, headers, exc_info)
 
         try:

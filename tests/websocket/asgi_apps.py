@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 from fastapi import FastAPI, WebSocket
 from starlette.responses import PlainTextResponse
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from bridge import ASGIToWSGI, Limits
 from bridge.types import Receive, Scope, Send
@@ -145,5 +146,6 @@ async def bare(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 app = ASGIToWSGI(api, limits=Limits(max_message_bytes=MAX_MESSAGE_BYTES), shutdown_timeout=10.0)
+mounted = DispatcherMiddleware(app, {"/api": app})
 two = ASGIToWSGI(api, max_websockets=2, websocket_origins=["https://good.example"])
 impatient = ASGIToWSGI(api, websocket_ping_interval=0.3)

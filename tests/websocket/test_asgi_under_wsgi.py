@@ -80,6 +80,16 @@ def test_the_scope_and_the_headers_of_accept_are_those_of_asgi(wsgi_server: Serv
     }
 
 
+def test_an_app_that_is_mounted_sees_its_root_path() -> None:
+    with serve("gunicorn-gthread", "tests.websocket.asgi_apps:mounted") as server:
+        with open_socket(server, "/api/scope", subprotocols=["a"]) as ws:
+            scope = json.loads(ws.recv(timeout=20))
+            assert (scope["root_path"], scope["path"]) == ("/api", "/api/scope")
+        with open_socket(server, "/api/echo") as ws:
+            ws.send("x")
+            assert ws.recv(timeout=20) == "x"
+
+
 @pytest.mark.spec("S-04")
 def test_nothing_is_answered_before_the_app_accepts(gthread: Server) -> None:
     with Wire(gthread.port, "/late") as wire:

@@ -192,6 +192,36 @@ def test_one_more_than_max_websockets_gets_503() -> None:
         until(place)
 
 
+def test_a_thread_that_does_not_end_counts_so_that_nobody_waits_for_it() -> None:
+    with serve("uvicorn-websockets", "tests.websocket.wsgi_apps:two") as server:
+        for _ in range(2):
+            with open_socket(server, "/stubborn") as ws:
+                ws.recv(timeout=20)
+        with pytest.raises(websockets.exceptions.InvalidStatus) as found:
+            open_socket(server, "/echo")
+        assert found.value.response.status_code == 503
+
+
+def test_an_asgi_app_inside_the_wsgi_app_has_its_websockets_too() -> None:
+    """Two bridges: the inner one takes the socket pair of the outer one over."""
+    with serve("uvicorn-websockets", "tests.websocket.wsgi_apps:nested") as server:
+        for _ in range(5):
+            with open_socket(server, "/api/echo") as ws:
+                ws.send("through two bridges")
+                assert ws.recv(timeout=20) == "through two bridges"
+                ws.send(b"x" * 300_000)
+                assert ws.recv(timeout=20) == b"x" * 300_000
+        with open_socket(server, "/api/close/4001/bye") as ws:
+            assert end_of(ws) == (4001, "bye")
+        with open_socket(server, "/echo") as ws:
+            ws.send("x")
+            assert ws.recv(timeout=20) == "x"
+        with pytest.raises(websockets.exceptions.InvalidStatus) as found:
+            open_socket(server, "/api/denied")
+        assert found.value.response.status_code == 401
+        assert "Traceback" not in server.output
+
+
 def test_a_client_that_vanishes_leaves_nothing_behind(asgi_server: Server) -> None:
     before = census(asgi_server)
     for _ in range(10):

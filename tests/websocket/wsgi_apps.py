@@ -15,10 +15,12 @@ import flask_sock
 import flask_socketio
 import psutil
 import simple_websocket
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from bridge import Limits, WSGIToASGI
+from bridge import ASGIToWSGI, Limits, WSGIToASGI
 from bridge._protocol.handshake import accept_key
 from bridge.types import Environ, StartResponse
+from tests.websocket import asgi_apps
 
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 
@@ -161,5 +163,15 @@ app = WSGIToASGI(
     limits=Limits(max_message_bytes=MAX_MESSAGE_BYTES),
     shutdown_timeout=5.0,
 )
+
+
+@sock.route("/stubborn")
+def stubborn(ws: Any) -> None:
+    """A view that does not notice that its client has left."""
+    ws.send("here")
+    time.sleep(4.0)
+
+
+nested = WSGIToASGI(DispatcherMiddleware(wsgi, {"/api": ASGIToWSGI(asgi_apps.api)}), websocket=True)
 two = WSGIToASGI(wsgi, websocket=True, max_websockets=2, websocket_origins=["https://good.example"])
 without = WSGIToASGI(wsgi)
