@@ -100,6 +100,7 @@ class WSGIWebSocket:
         self._cycle = WebSocketCycle(scope.get("subprotocols") or ())
         frames = Frames(client=True, max_message_bytes=limits.max_message_bytes)
         self._channel = Channel(frames, awaits_head=True)
+        self._first_part: asyncio.Future[Part] | None = None
         self.call = WebSocketCall(app, environ, self._outlet, on_dropped)
 
     async def serve(self, submit: Callable[[Callable[[], None]], None], receive: Receive, send: Send) -> None:
@@ -149,7 +150,7 @@ class WSGIWebSocket:
     async def _answer(self) -> Answer | Part:
         """Wait for what comes first: a handshake on the socket, an ordinary response, or an error."""
         head = asyncio.ensure_future(self._channel.head())
-        part = asyncio.ensure_future(self._outlet.take())
+        part = self._first_part = asyncio.ensure_future(self._outlet.take())
         try:
             async with asyncio.timeout(self._accept_timeout):
                 await asyncio.wait({head, part}, return_when=asyncio.FIRST_COMPLETED)
@@ -254,10 +255,14 @@ class WSGIWebSocket:
         if failure is not None:
             return failure, True
         try:
-            async with asyncio.timeout(0):
-                head, _, _ = await self._outlet.take()
+            if self._first_part is not None and not self._first_part.cancelled():
+                head, _, _ = await self._first_part  # it came with the handshake
+            else:
+                async with asyncio.timeout(0):
+                    head, _, _ = await self._outlet.take()
         except Exception as exc:
-            return (None, False) if means_closed(exc) else (exc, True)
+            # After the handshake it does not matter whether the app returned a proper response.
+            return (None, False) if means_closed(exc) or isinstance(exc, AppProtocolError) else (exc, True)
         return None, head.status >= 500
 
     def _peer_closed(self, end: Close) -> None:

@@ -119,6 +119,17 @@ def test_an_app_that_returns_ends_the_connection_in_order(asgi_server: Server) -
         assert end_of(ws)[0] == 1000
 
 
+@pytest.mark.spec("S-27")
+@pytest.mark.parametrize(("path", "code"), [("/brief", 1000), ("/brief?raise", 1011)])
+def test_an_app_that_is_over_at_once_ends_as_any_other(uvicorn: Server, path: str, code: int) -> None:
+    codes = set()
+    for _ in range(40):  # the handshake and the end may be seen in either order
+        with open_socket(uvicorn, path) as ws:
+            codes.add(end_of(ws)[0])
+
+    assert codes == {code}
+
+
 @pytest.mark.parametrize("path", ["/raises", "/generator"])
 @pytest.mark.spec("S-27")
 def test_an_app_that_raises_after_accept_ends_with_1011(asgi_server: Server, path: str) -> None:

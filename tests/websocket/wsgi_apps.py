@@ -137,6 +137,14 @@ def generator(environ: Environ, start_response: StartResponse) -> Iterable[bytes
     raise ValueError("raised in the iteration")
 
 
+def brief(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """An app that is over before its handshake is read."""
+    simple_websocket.Server.accept(environ)
+    if environ["QUERY_STRING"]:
+        raise ValueError("raised at once")
+    return []
+
+
 def deaf(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """An app that answers the handshake by hand and reads no frame, where simple-websocket reads ahead."""
     connection: socket.socket = environ["werkzeug.socket"]
@@ -150,7 +158,7 @@ def deaf(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 
 
 def wsgi(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    apps = {"/plain": plain, "/deaf": deaf, "/generator": generator}
+    apps = {"/plain": plain, "/deaf": deaf, "/brief": brief, "/generator": generator}
     app = apps.get(environ["PATH_INFO"], flask_app)
     return app(environ, start_response)
 
