@@ -162,7 +162,7 @@ class _WSGIRouter(StartOnce):
         mount, prefix, rest = self._find(environ)
         if mount is None:
             return _wsgi_not_found(environ, start_response)
-        if not rest and prefix and self._router.redirect_slashes:
+        if not rest and prefix and self._router.redirect_slashes and "HTTP_UPGRADE" not in environ:
             return _wsgi_redirect(environ, start_response)
         if prefix:
             environ = child_environ(environ, prefix)

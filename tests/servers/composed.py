@@ -7,14 +7,17 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from flask import Flask, request
+from flask_sock import Sock
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from starlette.websockets import WebSocket
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from bridge import Site, wsgi
-from bridge.types import Environ, StartResponse
+from bridge import Site, WSGIToASGI, wsgi
+from bridge.types import Environ, Receive, Scope, Send, StartResponse
 
 
 def wsgi_app(name: str) -> Any:
@@ -38,6 +41,23 @@ def living(name: str) -> Starlette:
     return Starlette(routes=[Route("/{rest:path}", show)], lifespan=lifespan)
 
 
+async def echo_anywhere(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] != "websocket":
+        raise ValueError("only WebSockets here")
+    websocket = WebSocket(scope, receive, send)
+    await websocket.accept()
+    await websocket.send_text(f"{websocket.scope['root_path']} {await websocket.receive_text()}")
+    await websocket.close()
+
+
+sock_app = Flask("sock")
+
+
+@Sock(sock_app).route("/echo")  # type: ignore[untyped-decorator]
+def flask_echo(ws: Any) -> None:
+    ws.send(f"{request.script_root} {ws.receive()}")
+
+
 inner = Site()
 inner.mount("/", living("inner"))
 inner.mount("/deep", wsgi_app("deep"))
@@ -47,6 +67,8 @@ site.mount("/", wsgi_app("root"))
 site.mount("/legacy", wsgi_app("legacy"))
 site.mount("/api", living("api"))
 site.mount("/inner", inner)
+site.mount("/ws", echo_anywhere)
+site.mount("/sock", WSGIToASGI(sock_app, websocket=True))
 site.host("other.test", living("host"), middleware=[wsgi(ProxyFix, x_for=1)])
 
 app = site.asgi
