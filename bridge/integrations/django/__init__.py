@@ -15,5 +15,13 @@ except ImportError as exc:
 from bridge.integrations.django._include import include_asgi, include_wsgi
 from bridge.integrations.django._lifespan import get_asgi_application
 from bridge.integrations.django._starlette import StarletteSessionMiddleware
+from bridge.integrations.django._static import PrefixedStaticFilesStorage, PrefixedUrls
 
-__all__ = ["StarletteSessionMiddleware", "get_asgi_application", "include_asgi", "include_wsgi"]
+__all__ = [
+    "PrefixedStaticFilesStorage",
+    "PrefixedUrls",
+    "StarletteSessionMiddleware",
+    "get_asgi_application",
+    "include_asgi",
+    "include_wsgi",
+]

@@ -15,7 +15,7 @@ from bridge.errors import ConfigurationError
 from bridge.integrations._prefix import checked_prefix
 from bridge.integrations.fastapi._cookies import LoginCookies
 from bridge.integrations.fastapi._openapi import legacy_paths
-from bridge.types import ASGIApp, WSGIApp
+from bridge.types import ASGIApp, Receive, Scope, Send, WSGIApp
 
 __all__ = ["mount"]
 
@@ -28,6 +28,7 @@ def mount(
     child: WSGIApp | ASGIApp,
     *,
     name: str | None = None,
+    keep_prefix: bool = False,
     openapi: bool = True,
     tag: str = "legacy",
     **options: Any,
@@ -41,6 +42,9 @@ def mount(
         prefix: such as "/legacy": whole segments.
         child: Flask, Django (either handler), an app of either kind.
         name: for `url_for(name, path="/…")`.
+        keep_prefix: leave the prefix in the path, for a child that has it in its own routes, such as Dash
+            with `url_base_pathname`. Else it moves to SCRIPT_NAME or `root_path`, of which frameworks build
+            URLs.
         openapi: list the routes of a Flask or Django app in `/openapi.json` and `/docs`, tagged and marked
             with `x-legacy`. The routes of any other app are not known.
         tag: of those routes.
@@ -57,14 +61,26 @@ def mount(
     if any(isinstance(route, Mount) and route.path == prefix for route in app.routes):
         raise ConfigurationError(f"prefix={prefix!r}: another app is mounted there")
     adapted = as_asgi(child, **options)
-    app.mount(prefix, adapted, name=name)
+    app.mount(prefix, _KeepPrefix(adapted, prefix) if keep_prefix else adapted, name=name)
     _run_lifespan(app, adapted)
     present: list[object] = [entry.cls for entry in app.user_middleware]
     if LoginCookies not in present:
         app.add_middleware(LoginCookies)
     if openapi:
-        _extend_schema(app, prefix, child, tag)
+        _extend_schema(app, prefix, "" if keep_prefix else prefix, child, tag)
     return adapted
+
+
+class _KeepPrefix:
+    """Takes back what Starlette's `Mount` does: the prefix is part of the path again, and of no root."""
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self._app = app
+        self._prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        root = scope.get("root_path", "").removesuffix(self._prefix)
+        await self._app({**scope, "root_path": root}, receive, send)
 
 
 def _run_lifespan(app: FastAPI, child: ASGIApp) -> None:
@@ -84,7 +100,7 @@ def _run_lifespan(app: FastAPI, child: ASGIApp) -> None:
     app.router.lifespan_context = lifespan  # type: ignore[assignment]  # None is a state that Starlette takes
 
 
-def _extend_schema(app: FastAPI, prefix: str, child: object, tag: str) -> None:
+def _extend_schema(app: FastAPI, prefix: str, before_rules: str, child: object, tag: str) -> None:
     """Have `app.openapi()` list the child's routes; FastAPI keeps its schema, so they are added once."""
     before = app.openapi
 
@@ -93,7 +109,7 @@ def _extend_schema(app: FastAPI, prefix: str, child: object, tag: str) -> None:
         listed = schema.setdefault("x-legacy-mounts", [])
         if prefix not in listed:
             listed.append(prefix)
-            for path, item in legacy_paths(child, prefix, tag).items():
+            for path, item in legacy_paths(child, before_rules, tag).items():
                 schema.setdefault("paths", {}).setdefault(path, item)
         return schema
 
