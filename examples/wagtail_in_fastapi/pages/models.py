@@ -9,7 +9,7 @@ class TextPage(Page):
     """A title and a text."""
 
     text = models.TextField(blank=True)
-    content_panels = [*Page.content_panels, FieldPanel("text")]
+    content_panels = [*Page.content_panels, FieldPanel("text")]  # noqa: RUF012
     template = "pages/text_page.html"
 
     class Meta:
