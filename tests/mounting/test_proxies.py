@@ -1,4 +1,4 @@
-"""Behind a reverse proxy: every framework builds right absolute addresses, and nothing is trusted by default."""
+"""Behind a proxy every framework builds right absolute addresses, and nothing is trusted by default."""
 
 from __future__ import annotations
 
