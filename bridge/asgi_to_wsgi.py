@@ -8,15 +8,9 @@ import logging
 import threading
 import weakref
 from collections.abc import Collection, Iterable, Iterator
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from bridge._protocol.handshake import (
-    check_origins,
-    handshake_from_environ,
-    is_handshake,
-    origin_allowed,
-    scope_of_websocket,
-)
+from bridge._protocol.handshake import is_handshake
 from bridge._protocol.head import status_line
 from bridge._protocol.headers import content_length, native_from_raw_headers
 from bridge._protocol.kind import kind_of
@@ -24,15 +18,12 @@ from bridge._protocol.limits import Limits, check_seconds
 from bridge._protocol.request import scope_from_environ
 from bridge._protocol.request_body import RequestBodyCycle
 from bridge._runtime.asgi_run import ASGIRun
-from bridge._runtime.asgi_websocket import ASGIWebSocket
 from bridge._runtime.crossing import Mailbox
 from bridge._runtime.fork import reset_in_child
 from bridge._runtime.lifespan import Lifespan
 from bridge._runtime.loop import LoopThread, shared_loop_thread
 from bridge._runtime.naming import name_of
 from bridge._runtime.tasks import TaskSet
-from bridge._runtime.websocket_set import WebSocketSet
-from bridge._runtime.websocket_takeover import socket_of
 from bridge.errors import (
     ClientDisconnected,
     ConfigurationError,
@@ -42,7 +33,7 @@ from bridge.errors import (
     RequestTimedOut,
 )
 from bridge.types import ASGIApp, Environ, StartResponse
-from bridge.websocket import serve_asgi
+from bridge.websocket import ASGIWebSockets
 
 __all__ = ["ASGIToWSGI"]
 
@@ -113,8 +104,6 @@ class ASGIToWSGI:
             request_timeout=request_timeout,
             websocket_ping_interval=websocket_ping_interval,
         )
-        if type(max_websockets) is not int or max_websockets < 0:
-            raise ConfigurationError(f"max_websockets={max_websockets!r}: expected a number, 0 or more")
         if not isinstance(limits, Limits | None):
             raise ConfigurationError(f"limits={limits!r}: expected a Limits, or None")
         if not isinstance(loop_thread, LoopThread | None):
@@ -127,10 +116,15 @@ class ASGIToWSGI:
         self._shutdown_timeout = shutdown_timeout
         self._cancel_timeout = cancel_timeout
         self._request_timeout = request_timeout
-        self._max_websockets = max_websockets
-        self._websockets = WebSocketSet(max_websockets)
-        self._websocket_ping_interval = websocket_ping_interval
-        self._websocket_origins = check_origins(websocket_origins)
+        self._websockets = ASGIWebSockets(
+            app,
+            self._limits,
+            most=max_websockets,
+            origins=websocket_origins,
+            ping_interval=websocket_ping_interval,
+            cancel_timeout=cancel_timeout,
+            accept_timeout=request_timeout,
+        )
         self._registered = False
         self.after_fork()
         reset_in_child(self)
@@ -193,42 +187,16 @@ class ASGIToWSGI:
         return _Stream(run, data) if more else _Whole([data] if data else [])
 
     def _websocket(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one WebSocket: in this thread until the app has decided, then without it if possible."""
         try:
-            handshake = handshake_from_environ(environ)
-            if not origin_allowed(environ.get("HTTP_ORIGIN"), self._websocket_origins):
-                raise PeerProtocolError("the Origin is not allowed", status_hint=403)
-            scope = scope_of_websocket(scope_from_environ(environ, self._limits), handshake)
-        except PeerProtocolError as exc:
+            return _Whole(self._websockets.serve(environ, start_response, self._enter))
+        except (PeerProtocolError, Overloaded, RequestTimedOut) as exc:
             return _refuse(start_response, exc.status_hint)
-        sock = socket_of(environ)
-        if sock is None or not self._max_websockets:
-            return _refuse(start_response, 501)  # S-31
-        try:
-            from bridge._protocol.frames import Frames
-        except ImportError as exc:
-            _log.error("a WebSocket was refused: %s", exc)
-            return _refuse(start_response, 501)
+
+    def _enter(self) -> tuple[Mailbox, dict[str, Any] | None]:
         mailbox = self._loop_thread.start()
         self.start()
-        if self._lifespan is not None and self._lifespan.state is not None:
-            scope["state"] = self._lifespan.state.copy()
-        session = ASGIWebSocket(
-            self.app,
-            scope,
-            handshake,
-            Frames(client=False, max_message_bytes=self._limits.max_message_bytes, deflate=handshake.deflate),
-            mailbox,
-            ping_interval=self._websocket_ping_interval,
-            cancel_timeout=self._cancel_timeout,
-            accept_timeout=self._request_timeout,
-            on_end=self._websockets.discard,
-        )
-        try:
-            self._websockets.add(session, mailbox)
-            return _Whole(serve_asgi(session, sock, environ, start_response))
-        except (Overloaded, RequestTimedOut) as exc:
-            return _refuse(start_response, exc.status_hint)
+        lifespan = self._lifespan
+        return mailbox, None if lifespan is None or lifespan.state is None else lifespan.state.copy()
 
     # ------------------------------------------------------------ lifecycle
 
@@ -297,7 +265,7 @@ class ASGIToWSGI:
         if not self._loop_thread.running:
             return
 
-        if not self._websockets.shut(self._shutdown_timeout):
+        if not self._websockets.close(self._shutdown_timeout):
             _log.warning("%s: WebSockets were still open after the shutdown timeout", name_of(self.app))
 
         async def stop() -> None:

@@ -7,318 +7,253 @@ on a socket pair, and the server of the latter, on the socket that the WSGI serv
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import errno
-import os
-from collections.abc import Callable
+import functools
+import logging
+from collections.abc import Callable, Collection
 from socket import socket
-from typing import Any, Final
+from typing import Any
 
-from bridge._protocol.handshake import Answer, answer_from_bytes, scope_as_upgrade
+from bridge._protocol.handshake import (
+    check_origins,
+    handshake_from_environ,
+    origin_allowed,
+    scope_of_websocket,
+)
 from bridge._protocol.head import Head, status_line
 from bridge._protocol.headers import native_from_raw_headers
 from bridge._protocol.limits import Limits
-from bridge._protocol.request import environ_from_scope
-from bridge._protocol.websocket import (
-    ABNORMAL,
-    GOING_AWAY,
-    INTERNAL_ERROR,
-    NO_STATUS,
-    NORMAL,
-    TOO_LARGE,
-    Close,
-    WebSocketCycle,
-    WebSocketState,
-    sendable,
+from bridge._protocol.request import scope_from_environ
+from bridge._protocol.websocket import NORMAL
+from bridge._runtime.asgi_websocket import ASGIWebSocket, Part, Verdict
+from bridge._runtime.crossing import Mailbox
+from bridge._runtime.naming import name_of
+from bridge._runtime.websocket_set import WebSocketSet
+from bridge._runtime.websocket_takeover import Taken, socket_of, take_over
+from bridge._runtime.workers import WorkerPool
+from bridge._runtime.wsgi_websocket import DENIAL, WSGIWebSocket
+from bridge.errors import (
+    AppProtocolError,
+    ConfigurationError,
+    Overloaded,
+    PeerProtocolError,
 )
-from bridge._runtime.asgi_websocket import ASGIWebSocket, Verdict
-from bridge._runtime.asgi_websocket import Part as DenialPart
-from bridge._runtime.crossing import Mailbox, Outlet
-from bridge._runtime.websocket_app import WebSocketCall, means_closed
-from bridge._runtime.websocket_channel import Channel, check_size, open_channel
-from bridge._runtime.websocket_takeover import Taken, take_over
-from bridge._runtime.wsgi_run import Part
-from bridge.errors import AppProtocolError, ClientDisconnected, Overloaded, RequestTimedOut
-from bridge.types import Environ, Message, RawHeaders, Receive, Scope, Send, StartResponse, WSGIApp
+from bridge.types import (
+    ASGIApp,
+    Environ,
+    RawHeaders,
+    Receive,
+    Scope,
+    Send,
+    StartResponse,
+    WSGIApp,
+)
 
 __all__: list[str] = []
 
-_DENIAL: Final = "websocket.http.response"
+_log = logging.getLogger("bridge.websocket")
 
 
-async def deny(scope: Scope, send: Send, status: int, headers: RawHeaders, body: bytes = b"") -> None:
+async def deny(scope: Scope, send: Send, status: int, headers: RawHeaders, body: bytes) -> None:
     """Refuse a WebSocket before it is accepted: with a response where the server offers that, else by 403."""
-    if _DENIAL not in (scope.get("extensions") or ()):
+    if DENIAL not in (scope.get("extensions") or ()):
         await send({"type": "websocket.close", "code": NORMAL})
         return
-    await send({"type": f"{_DENIAL}.start", "status": status, "headers": headers})
-    await send({"type": f"{_DENIAL}.body", "body": body, "more_body": False})
+    await send({"type": f"{DENIAL}.start", "status": status, "headers": headers})
+    await send({"type": f"{DENIAL}.body", "body": body, "more_body": False})
 
 
-class WSGIWebSocket:
-    """One WebSocket of an ASGI server, served by a WSGI app.
+class WSGIWebSockets:
+    """The WebSockets of one `WSGIToASGI`; the arguments are its own.
 
     Args:
         app: the WSGI app.
-        scope: of the connection; its `websocket.connect` has been received.
-        mailbox: of the loop.
         template: the keys of the environ that are the same for each request.
-        limits: what of the request, and of a message, is refused.
+        limits: what of a request, and of a message, is refused.
+        most: how many may be open at once.
+        origins: which pages may connect; None for any.
         refuse_underscores: see `WSGIToASGI`.
         accept_timeout: how long the app may take to accept or to deny, in seconds; None for no limit.
         on_dropped: told the hop-by-hop fields of an ordinary response.
 
     Raises:
-        PeerProtocolError: the request cannot be translated safely.
-        Overloaded: there is no descriptor for it.
+        ConfigurationError: an argument is wrong.
+        ImportError: wsproto is not installed.
     """
 
     def __init__(
         self,
         app: WSGIApp,
-        scope: Scope,
-        mailbox: Mailbox,
         template: Environ,
         limits: Limits,
         *,
+        most: int,
+        origins: Collection[str] | None,
         refuse_underscores: bool,
         accept_timeout: float | None,
         on_dropped: Callable[[Head], None],
     ) -> None:
-        from bridge._protocol.frames import Frames
+        import bridge._protocol.frames  # noqa: F401 - a missing wsproto is found here, not by a client
 
-        key = base64.b64encode(os.urandom(16)).decode("ascii")
-        environ = environ_from_scope(
-            scope_as_upgrade(scope, key), template, limits, refuse_underscores=refuse_underscores
-        )
-        self._scope = scope
-        self._key = key
+        self._app = app
+        self._template = template
+        self._limits = limits
+        self._threads = most
+        self._origins = check_origins(origins)
+        self._refuse_underscores = refuse_underscores
         self._accept_timeout = accept_timeout
-        self._max_bytes = limits.max_message_bytes
-        self._outlet: Outlet[Part] = Outlet(mailbox)
-        self._cycle = WebSocketCycle(scope.get("subprotocols") or ())
-        frames = Frames(client=True, max_message_bytes=limits.max_message_bytes)
-        self._channel = Channel(frames, awaits_head=True)
-        self._first_part: asyncio.Future[Part] | None = None
-        self.call = WebSocketCall(app, environ, self._outlet, on_dropped)
+        self._on_dropped = on_dropped
+        self._open = WebSocketSet(most)
+        self._pool = self._new_pool()
 
-    async def serve(self, submit: Callable[[Callable[[], None]], None], receive: Receive, send: Send) -> None:
-        """Run the app in a thread and carry what is said, until either side ends it.
+    def _new_pool(self) -> WorkerPool:
+        return WorkerPool(self._threads, name=f"bridge-ws-{name_of(self._app)}")  # starts nothing
 
-        Args:
-            submit: gives a job to the threads.
-            receive: of the server.
-            send: of the server.
+    async def serve(self, scope: Scope, receive: Receive, send: Send, mailbox: Mailbox) -> None:
+        """Serve one, whose `websocket.connect` has been received.
 
         Raises:
-            Overloaded: there is no thread.
+            PeerProtocolError: the request cannot be translated safely, or its Origin is not allowed.
+            Overloaded: there is no place for one more.
             RequestTimedOut: the app neither accepted nor denied in time.
-            Exception: what the app raised, unchanged; after acceptance the client has got 1011 by then.
+            Exception: what the app raised, unchanged.
         """
-        send = _telling(send)
+        if not origin_allowed(_origin(scope), self._origins):
+            raise PeerProtocolError("the Origin is not allowed", status_hint=403)
+        session = WSGIWebSocket(
+            self._app,
+            scope,
+            mailbox,
+            self._template,
+            self._limits,
+            refuse_underscores=self._refuse_underscores,
+            accept_timeout=self._accept_timeout,
+            on_dropped=self._on_dropped,
+        )
         try:
-            try:
-                await open_channel(self.call.sock, self._channel)
-                submit(self.call)
-            except BaseException:
-                self.call.close()  # which the thread would have done
-                raise
-            answer = await self._answer()
-            if isinstance(answer, Answer):
-                await self._accept(answer, send)
-                await self._exchange(receive, send)
-            else:
-                await self._deny(answer, send)
-        except ClientDisconnected:
-            pass  # ordinary life: the app finds its socket closed
-        finally:
-            self._outlet.close()
-            self._channel.abort()
+            self._open.add(session, mailbox)
+        except Overloaded:
+            session.close()
+            raise
+        # Counted until its thread is free: one more must not wait for a thread that may never be.
+        session.call.on_end = functools.partial(self._open.discard, session)
+        await session.serve(self._pool.submit, receive, send)
 
-    def close(self) -> None:
-        """Give both ends of the pair back, of a WebSocket that is not served."""
-        self.call.close()
-        self.call.sock.close()
-
-    def shut(self) -> None:
-        """Have the WebSocket end with 1001: the bridge is being closed. Called on its loop."""
-        self._channel.close(GOING_AWAY)
-
-    # ------------------------------------------------------------ before the first message
-
-    async def _answer(self) -> Answer | Part:
-        """Wait for what comes first: a handshake on the socket, an ordinary response, or an error."""
-        head = asyncio.ensure_future(self._channel.head())
-        part = self._first_part = asyncio.ensure_future(self._outlet.take())
-        try:
-            async with asyncio.timeout(self._accept_timeout):
-                await asyncio.wait({head, part}, return_when=asyncio.FIRST_COMPLETED)
-                if head.done() and head.exception() is None:
-                    return answer_from_bytes(head.result(), self._key)
-                # An app that only closed its socket is about to return, or to raise; one that has handed it
-                # on has returned before the handshake.
-                await asyncio.wait({part})
-                if self.call.handed_on and not part.exception():
-                    return answer_from_bytes(await head, self._key)
-        except TimeoutError:
-            raise RequestTimedOut("the app did not answer the handshake in time") from None
-        else:
-            return part.result()
-        finally:
-            await _cancelled(head, part)
-
-    async def _accept(self, answer: Answer, send: Send) -> None:
-        if answer.status != 101:
-            raise AppProtocolError(
-                f"the app wrote a response of status {answer.status} to its socket instead of returning it"
-            )
-        self.call.accepted = True
-        headers = self._cycle.accept(answer.subprotocol, answer.headers)
-        await send({"type": "websocket.accept", "subprotocol": answer.subprotocol, "headers": headers})
-
-    async def _deny(self, part: Part, send: Send) -> None:
-        """Pass on an ordinary response: the app has no WebSocket here, or not for this client (S-07)."""
-        self._cycle.deny()
-        head, data, more = part
-        if _DENIAL not in (self._scope.get("extensions") or ()):
-            await send({"type": "websocket.close", "code": NORMAL})
-            return
-        await send({"type": f"{_DENIAL}.start", "status": head.status, "headers": head.headers})
-        while True:
-            await send({"type": f"{_DENIAL}.body", "body": data, "more_body": more})
-            self._cycle.body(more=more)
-            if not more:
-                return
-            self._outlet.sent(len(data))
-            _, data, more = await self._outlet.take()
-
-    # ------------------------------------------------------------ messages
-
-    async def _exchange(self, receive: Receive, send: Send) -> None:
-        """Carry messages both ways at once until one side closes (S-28)."""
-        inward = asyncio.ensure_future(self._inward(receive))
-        outward = asyncio.ensure_future(self._outward(send))
-        try:
-            await asyncio.wait({inward, outward}, return_when=asyncio.FIRST_COMPLETED)
-            if outward.done():
-                await _cancelled(inward)  # granian 2.8 sends no close while its receive() waits
-                await self._app_closed(outward.result(), send)
-            else:
-                self._peer_closed(inward.result())
-                await self._channel.closed()  # by the app's answer, or after a while
-        finally:
-            await _cancelled(inward, outward)
-
-    async def _inward(self, receive: Receive) -> Close:
-        while True:
-            message = await receive()
-            if message["type"] != "websocket.receive":
-                return Close(message.get("code") or NO_STATUS, message.get("reason") or "")
-            text = message.get("text")
-            data = text if text is not None else message["bytes"]
-            try:
-                if check_size(data, self._max_bytes):
-                    await self._channel.send(data)
-                    continue
-                self._channel.close(TOO_LARGE, "the message is too large")
-            except ClientDisconnected:
-                pass
-            await self._channel.closed()  # the other task tells the client
-            return Close(ABNORMAL)
-
-    async def _outward(self, send: Send) -> Close:
-        while True:
-            item = await self._channel.receive()
-            if isinstance(item, Close):
-                return item
-            event: Message = {"type": "websocket.send"}
-            event["text" if isinstance(item, str) else "bytes"] = item
-            await send(event)
-
-    async def _app_closed(self, end: Close, send: Send) -> None:
-        """Pass the app's close on; one that only let its socket go has failed, or has simply returned."""
-        failure, failed = await self._outcome()
-        if end.code == ABNORMAL:
-            end = Close(INTERNAL_ERROR if failed else NORMAL)
-        close = self._cycle.close(end.code if sendable(end.code) else NORMAL, end.reason)
-        await send({"type": "websocket.close", "code": close.code, "reason": close.reason})
-        if failure is not None:
-            raise failure
-
-    async def _outcome(self) -> tuple[BaseException | None, bool]:
-        """Give what the app has raised by now, and whether it failed; its socket is closed only after that.
-
-        A framework makes a response of status 500 of what its view raised.
-        """
-        failure = self.call.failure
-        if failure is not None:
-            return failure, True
-        try:
-            if self._first_part is not None and not self._first_part.cancelled():
-                head, _, _ = await self._first_part  # it came with the handshake
-            else:
-                async with asyncio.timeout(0):
-                    head, _, _ = await self._outlet.take()
-        except Exception as exc:
-            # After the handshake it does not matter whether the app returned a proper response.
-            return (None, False) if means_closed(exc) or isinstance(exc, AppProtocolError) else (exc, True)
-        return None, head.status >= 500
-
-    def _peer_closed(self, end: Close) -> None:
-        if self._cycle.state is WebSocketState.OPEN:
-            self._cycle.lost()
-        if end.code == ABNORMAL:
-            self._channel.abort()  # no close frame came, so none goes on
-        else:
-            self._channel.close(end.code, end.reason)
+    def close(self, timeout: float | None) -> bool:
+        """Close all with 1001 and end the threads; tell whether they ended within `timeout` seconds."""
+        pool, self._pool = self._pool, self._new_pool()
+        self._open.shut(timeout)
+        return pool.close(timeout)
 
 
-def _telling(send: Send) -> Send:
-    """Wrap the server's `send()`: each server has an OSError of its own for a client that has left."""
-
-    async def wrapped(message: Message) -> None:
-        try:
-            await send(message)
-        except OSError as exc:
-            raise ClientDisconnected from exc
-
-    return wrapped
+def _origin(scope: Scope) -> str | None:
+    values = [value for name, value in scope.get("headers") or () if bytes(name).lower() == b"origin"]
+    return None if not values else b", ".join(values).decode("latin-1")  # two are none that is allowed
 
 
-async def _cancelled(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel what still waits, and wait until it has ended; errors of what is over are read."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-# ---------------------------------------------------------------- ASGI apps, in a thread of a WSGI server
-
-
-def serve_asgi(
-    session: ASGIWebSocket, sock: socket, environ: Environ, start_response: StartResponse
-) -> list[bytes]:
-    """Wait for the app's answer; take the connection over, or give the server a response of the app's.
-
-    The session goes on alone where the server's thread is not needed: that is said in `take_over`.
+class ASGIWebSockets:
+    """The WebSockets of one `ASGIToWSGI`; the arguments are its own.
 
     Args:
-        session: of this request, which this begins.
-        sock: the server's.
-        environ: of the upgrade request.
-        start_response: of the server.
-
-    Returns:
-        The blocks for the server: none for a connection that it has lost.
+        app: the ASGI app.
+        limits: what of a request, and of a message, is refused.
+        most: how many may be open at once; 0 for none.
+        origins: which pages may connect; None for any.
+        ping_interval: see `Channel`.
+        cancel_timeout: how long the app may go on after a connection has ended, in seconds.
+        accept_timeout: how long the app may take to accept or to deny, in seconds; None for no limit.
 
     Raises:
-        RequestTimedOut: the app neither accepted nor denied in time.
-        Overloaded: there is no descriptor to take the connection over with.
-        ClientDisconnected: the client, or the loop, is gone.
-        ConnectionResetError: the connection is over, and there is nothing to answer.
-        Exception: what the app raised, unchanged.
+        ConfigurationError: an argument is wrong.
     """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: Limits,
+        *,
+        most: int,
+        origins: Collection[str] | None,
+        ping_interval: float | None,
+        cancel_timeout: float | None,
+        accept_timeout: float | None,
+    ) -> None:
+        if type(most) is not int or most < 0:
+            raise ConfigurationError(f"max_websockets={most!r}: expected a number, 0 or more")
+        self._app = app
+        self._limits = limits
+        self._most = most
+        self._origins = check_origins(origins)
+        self._ping_interval = ping_interval
+        self._cancel_timeout = cancel_timeout
+        self._accept_timeout = accept_timeout
+        self._open = WebSocketSet(most)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def serve(
+        self,
+        environ: Environ,
+        start_response: StartResponse,
+        enter: Callable[[], tuple[Mailbox, dict[str, Any] | None]],
+    ) -> list[bytes]:
+        """Serve one: in this thread until the app has decided, then without it if possible.
+
+        Args:
+            environ: of the upgrade request, which may be out of order.
+            start_response: of the server.
+            enter: starts the app if need be; gives the mailbox of its loop, and a copy of its state.
+
+        Returns:
+            The blocks for the server: none for a connection that it has lost.
+
+        Raises:
+            PeerProtocolError: the request is refused; `status_hint` is 501 where there is no socket (S-31).
+            RequestTimedOut: the app neither accepted nor denied in time.
+            Overloaded: there is no place for one more.
+            ClientDisconnected: the client, or the loop, is gone.
+            ConnectionResetError: the connection is over, and there is nothing to answer.
+            Exception: what the app raised, unchanged.
+        """
+        handshake = handshake_from_environ(environ)
+        if not origin_allowed(environ.get("HTTP_ORIGIN"), self._origins):
+            raise PeerProtocolError("the Origin is not allowed", status_hint=403)
+        scope = scope_of_websocket(scope_from_environ(environ, self._limits), handshake)
+        sock = socket_of(environ)
+        if sock is None or not self._most:
+            raise PeerProtocolError("there is no socket for a WebSocket", status_hint=501)
+        try:
+            from bridge._protocol.frames import Frames
+        except ImportError as exc:
+            _log.error("a WebSocket was refused: %s", exc)
+            raise PeerProtocolError("WebSockets are not installed", status_hint=501) from exc
+        mailbox, state = enter()
+        if state is not None:
+            scope["state"] = state
+        session = ASGIWebSocket(
+            self._app,
+            scope,
+            handshake,
+            Frames(client=False, max_message_bytes=self._limits.max_message_bytes, deflate=handshake.deflate),
+            mailbox,
+            ping_interval=self._ping_interval,
+            cancel_timeout=self._cancel_timeout,
+            accept_timeout=self._accept_timeout,
+            on_end=self._open.discard,
+        )
+        self._open.add(session, mailbox)
+        return _decided(session, sock, environ, start_response)
+
+    def close(self, timeout: float | None) -> bool:
+        """Close all with 1001; tell whether they ended within `timeout` seconds."""
+        return self._open.shut(timeout)
+
+
+def _decided(
+    session: ASGIWebSocket, sock: socket, environ: Environ, start_response: StartResponse
+) -> list[bytes]:
+    """Wait for the app's answer; take the connection over, or give the server a response of the app's."""
     try:
         session.begin()
         step = session.next_step(environ)
@@ -346,7 +281,7 @@ def _taken(sock: socket, environ: Environ) -> Taken:
 
 
 def _denial(
-    session: ASGIWebSocket, part: DenialPart, environ: Environ, start_response: StartResponse
+    session: ASGIWebSocket, part: Part, environ: Environ, start_response: StartResponse
 ) -> list[bytes]:
     """Give the app's response in place of the upgrade to the server, once it is whole."""
     head, data, more = part

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import sys
 from collections.abc import Collection
 from typing import Final, TextIO
 
-from bridge._protocol.handshake import check_origins, origin_allowed
 from bridge._protocol.head import Head
 from bridge._protocol.kind import kind_of
 from bridge._protocol.limits import Limits, check_seconds
@@ -20,7 +18,6 @@ from bridge._runtime.crossing import Mailbox, Outlet
 from bridge._runtime.errors_stream import ErrorsStream
 from bridge._runtime.naming import name_of
 from bridge._runtime.watch import Watchkeeper
-from bridge._runtime.websocket_set import WebSocketSet
 from bridge._runtime.workers import WorkerPool
 from bridge._runtime.wsgi_run import BLOCK_OVERHEAD_BYTES, Part, WSGIRun
 from bridge.errors import (
@@ -32,7 +29,7 @@ from bridge.errors import (
     RequestTimedOut,
 )
 from bridge.types import Environ, RawHeaders, Receive, Scope, Send, WSGIApp
-from bridge.websocket import WSGIWebSocket, deny
+from bridge.websocket import WSGIWebSockets, deny
 
 __all__ = ["WSGIToASGI"]
 
@@ -114,8 +111,6 @@ class WSGIToASGI:
             raise ConfigurationError(f"threads={threads!r}: expected a number of threads, 1 or more")
         if type(max_websockets) is not int or max_websockets < 1:
             raise ConfigurationError(f"max_websockets={max_websockets!r}: expected a number, 1 or more")
-        if websocket:
-            import bridge._protocol.frames  # noqa: F401 - a missing wsproto is found here, not by a client
         check_seconds(shutdown_timeout=shutdown_timeout, request_timeout=request_timeout)
         if not isinstance(limits, Limits | None):
             raise ConfigurationError(f"limits={limits!r}: expected a Limits, or None")
@@ -123,7 +118,6 @@ class WSGIToASGI:
             raise ConfigurationError(f"errors={errors!r}: expected a text stream, or None for standard error")
         self.app = app
         self._threads = threads
-        self._max_websockets = max_websockets
         self._limits = limits or Limits()
         self._strict = strict
         self._refuse_underscores = refuse_underscores
@@ -131,9 +125,18 @@ class WSGIToASGI:
         self._request_timeout = request_timeout
         self._template = _template(ErrorsStream(errors), threads > 1, multiprocess)
         self._pool = self._new_pool()
-        self._websocket_origins = check_origins(websocket_origins)
-        self._websockets = WebSocketSet(max_websockets) if websocket else None
-        self._websocket_pool = self._new_websocket_pool()
+        self._websockets: WSGIWebSockets | None = None
+        if websocket:
+            self._websockets = WSGIWebSockets(
+                app,
+                self._template,
+                self._limits,
+                most=max_websockets,
+                origins=websocket_origins,
+                refuse_underscores=refuse_underscores,
+                accept_timeout=request_timeout,
+                on_dropped=self._report_dropped,
+            )
         self._desk: _Desk | None = None
         self._reported: set[bytes] = set()
 
@@ -210,30 +213,10 @@ class WSGIToASGI:
         """Serve one WebSocket, or refuse it cleanly before anything is accepted (AA-03, S-30)."""
         if (await receive())["type"] != "websocket.connect":
             return
-        desk = self._desk_here()
         try:
             if self._websockets is None:
                 raise PeerProtocolError("WebSockets are not enabled", status_hint=403)
-            if not origin_allowed(_origin(scope), self._websocket_origins):
-                raise PeerProtocolError("the Origin is not allowed", status_hint=403)
-            socket = WSGIWebSocket(
-                self.app,
-                scope,
-                desk.mailbox,
-                self._template,
-                self._limits,
-                refuse_underscores=self._refuse_underscores,
-                accept_timeout=self._request_timeout,
-                on_dropped=self._report_dropped,
-            )
-            try:
-                self._websockets.add(socket, desk.mailbox)
-            except Overloaded:
-                socket.close()
-                raise
-            # Counted until its thread is free: one more must not wait for a thread that may never be.
-            socket.call.on_end = functools.partial(self._websockets.discard, socket)
-            await socket.serve(self._websocket_pool.submit, receive, send)
+            await self._websockets.serve(scope, receive, send, self._desk_here().mailbox)
         except (PeerProtocolError, Overloaded, RequestTimedOut) as exc:
             body, headers = _refusal(exc.status_hint)
             await deny(scope, send, exc.status_hint, headers, body)
@@ -248,9 +231,6 @@ class WSGIToASGI:
 
     def _new_pool(self) -> WorkerPool:
         return WorkerPool(self._threads, name=f"bridge-{name_of(self.app)}")  # starts nothing
-
-    def _new_websocket_pool(self) -> WorkerPool:
-        return WorkerPool(self._max_websockets, name=f"bridge-ws-{name_of(self.app)}")
 
     def _report_dropped(self, head: Head) -> None:
         names = ", ".join(sorted({name.decode("latin-1") for name in head.dropped}))
@@ -281,10 +261,8 @@ class WSGIToASGI:
         Blocks: not to be called on the event loop. A request that comes later starts new threads.
         """
         pool, self._pool = self._pool, self._new_pool()
-        socket_pool, self._websocket_pool = self._websocket_pool, self._new_websocket_pool()
-        if self._websockets is not None:
-            self._websockets.shut(self._shutdown_timeout)
-        if not (pool.close(self._shutdown_timeout) & socket_pool.close(self._shutdown_timeout)):
+        ended = self._websockets is None or self._websockets.close(self._shutdown_timeout)
+        if not (pool.close(self._shutdown_timeout) and ended):
             _log.warning(
                 "%s: requests still run after a shutdown timeout of %s s",
                 name_of(self.app),
@@ -335,8 +313,3 @@ def _refusal(status: int) -> tuple[bytes, RawHeaders]:
     if status == 503:
         headers.append((b"retry-after", b"1"))
     return body, headers
-
-
-def _origin(scope: Scope) -> str | None:
-    values = [value for name, value in scope.get("headers") or () if bytes(name).lower() == b"origin"]
-    return None if not values else b", ".join(values).decode("latin-1")  # two are none that is allowed
