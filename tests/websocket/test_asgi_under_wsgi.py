@@ -445,5 +445,5 @@ def test_under_tls_a_thread_of_the_server_carries_the_bytes(kind: str, certifica
             f"https://127.0.0.1:{server.port}/census", context=context, timeout=20
         ) as page:
             assert json.load(page)["pid"]
-        # gevent prints a traceback for the connection without a handshake by which the test waits for the port.
+        # gevent prints a traceback for the connection by which the test waited for the port: it has no TLS.
         assert "bridge/" not in server.output
