@@ -134,7 +134,8 @@ def test_an_app_that_is_over_at_once_ends_as_any_other(uvicorn: Server, path: st
 @pytest.mark.spec("S-27")
 def test_an_app_that_raises_after_accept_ends_with_1011(asgi_server: Server, path: str) -> None:
     with open_socket(asgi_server, path) as ws:
-        ws.send("x")
+        if path == "/generator":  # the other one may be over by now
+            ws.send("x")
         assert ws.recv(timeout=20)
         assert end_of(ws)[0] == 1011
 
