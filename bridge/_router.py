@@ -17,7 +17,7 @@ from bridge._protocol.mounts import (
 )
 from bridge._protocol.not_found import not_found
 from bridge._protocol.paths import native_from_text, split_prefix, text_from_native, trim_prefix
-from bridge._runtime.fanout import Lifespans, StartOnce
+from bridge._runtime.fanout import Lifespans, StartOnce, answer_lifespan
 from bridge.adapt import TwoFaced
 from bridge.stack import Stack
 from bridge.types import Environ, Receive, Scope, Send, StartResponse
@@ -145,7 +145,7 @@ class _ASGIRouter:
             shutdown_timeout=router.shutdown_timeout,
         )
         self._states = lifespans.states
-        await lifespans.serve(receive, send)
+        await answer_lifespan(lifespans, receive, send)
 
 
 class _WSGIRouter(StartOnce):

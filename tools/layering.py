@@ -28,6 +28,7 @@ LAYERS: Final = (
     ("websocket",),
     ("wsgi_to_asgi", "asgi_to_wsgi"),
     ("adapt",),
+    ("lifespan",),
     ("_layers",),
     ("stack",),
     ("_router",),

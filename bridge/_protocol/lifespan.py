@@ -13,13 +13,14 @@ is DEAD: requests go on, and there is nobody to send a shutdown to (L-12).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
-from bridge.errors import AppProtocolError
+from bridge.errors import AppProtocolError, LifespanFailed
 from bridge.types import Message
 
-__all__ = ["LifespanCycle", "LifespanState"]
+__all__ = ["LifespanCycle", "LifespanState", "merged_state"]
 
 
 class LifespanState(Enum):
@@ -90,3 +91,26 @@ class LifespanCycle:
     def started(self) -> bool:
         """Whether requests may be served: the startup is over and did not fail (L-03, L-05)."""
         return self.state not in (LifespanState.STARTING, LifespanState.FAILED)
+
+
+def merged_state(filled: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """Make one state of those that several apps filled in, for a host that has room for one (L-08).
+
+    Args:
+        filled: the name of each app, and what it filled in; in the order of their start.
+
+    Raises:
+        LifespanFailed: two apps mean different things by one key. One of them would work with what is the
+            other's, a database perhaps; better not to start.
+    """
+    merged: dict[str, Any] = {}
+    owners: dict[str, str] = {}
+    for name, state in filled:
+        for key, value in state.items():
+            if key in owners and merged[key] is not value:
+                raise LifespanFailed(
+                    f"{owners[key]} and {name} both fill in state[{key!r}]; a bridge.Site keeps them apart"
+                )
+            merged[key] = value
+            owners.setdefault(key, name)
+    return merged

@@ -15,6 +15,8 @@ _WRAPPERS: Final = frozenset(
         ("bridge.wsgi_to_asgi", "WSGIToASGI"),
         ("bridge.asgi_to_wsgi", "ASGIToWSGI"),
         ("bridge.stack", "Stack"),
+        ("bridge.lifespan", "_Wrapped"),
+        ("bridge.integrations.fastapi._mount", "_Child"),
     }
 )
 _SITE: Final = frozenset({("bridge.site", "Site")})

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, TypeVar
 
 from bridge._runtime.fork import reset_in_child
 from bridge._runtime.lifespan import Lifespan
 from bridge.errors import LifespanFailed
 from bridge.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Lifespans", "StartOnce", "Startable", "StartsInside"]
+__all__ = ["Lifespans", "StartOnce", "Startable", "StartsInside", "answer_lifespan"]
+
+T = TypeVar("T")
 
 
 class Startable(Protocol):
@@ -85,7 +88,7 @@ def _close_all(children: Sequence[Startable]) -> None:
 
 
 class Lifespans:
-    """The lifespans of several ASGI apps, served as one.
+    """The lifespans of several ASGI apps as one: `async with` starts all in order and stops them in reverse.
 
     Args:
         apps: in the order of their start.
@@ -102,38 +105,69 @@ class Lifespans:
         self._apps = apps
         self._startup_timeout = startup_timeout
         self._shutdown_timeout = shutdown_timeout
+        self._started: list[Lifespan] = []
         self.states: dict[int, dict[str, Any]] = {}
 
-    async def serve(self, receive: Receive, send: Send) -> None:
-        """Serve one lifespan connection: start all, wait for the shutdown, stop all."""
-        await receive()
-        started: list[Lifespan] = []
+    async def __aenter__(self) -> Lifespans:
+        """Start all; if one fails, stop those before it.
+
+        Raises:
+            LifespanFailed: one did not start.
+        """
         try:
-            try:
-                await self._start(started)
-            except LifespanFailed as exc:
-                await self._stop(started)
-                await send({"type": "lifespan.startup.failed", "message": str(exc)})
-                return
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            await self._stop(started)
-            await send({"type": "lifespan.shutdown.complete"})
-        finally:
-            await self._stop(started)  # also where the server cancels; a second stop does nothing
+            for app in self._apps:
+                lifespan = Lifespan(app, required=False)
+                self._started.append(lifespan)  # one that is cancelled while it starts is stopped too
+                await lifespan.startup(self._startup_timeout)
+                if lifespan.state is not None:
+                    self.states[id(app)] = lifespan.state
+        except BaseException:
+            await self._stop()
+            raise
+        return self
 
-    async def _start(self, started: list[Lifespan]) -> None:
-        for app in self._apps:
-            lifespan = Lifespan(app, required=False)
-            started.append(lifespan)  # one that is cancelled while it starts is stopped too
-            await lifespan.startup(self._startup_timeout)
-            if lifespan.state is not None:
-                self.states[id(app)] = lifespan.state
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._stop()
 
-    async def _stop(self, started: list[Lifespan]) -> None:
-        while started:
-            await started.pop().shutdown(self._shutdown_timeout)
+    async def _stop(self) -> None:
+        while self._started:
+            await self._started.pop().shutdown(self._shutdown_timeout)
         self.states.clear()
+
+
+async def answer_lifespan(
+    running: AbstractAsyncContextManager[T],
+    receive: Receive,
+    send: Send,
+    started: Callable[[T], object] | None = None,
+) -> None:
+    """Answer one lifespan connection: what it means to run is an async context manager.
+
+    Args:
+        running: entered at startup, left at shutdown, also where the server cancels instead.
+        receive: of the connection.
+        send: of the connection.
+        started: called with what was entered, before the server hears that the startup is complete.
+
+    Raises:
+        Exception: what `running` raised, after the server was told; LifespanFailed is told only.
+    """
+    await receive()
+    phase = "startup"
+    try:
+        async with running as value:
+            if started is not None:
+                started(value)
+            await send({"type": "lifespan.startup.complete"})
+            phase = "shutdown"
+            await receive()
+    except LifespanFailed as exc:
+        await send({"type": f"lifespan.{phase}.failed", "message": str(exc)})
+    except Exception as exc:
+        await send({"type": f"lifespan.{phase}.failed", "message": f"{type(exc).__name__}: {exc}"})
+        raise
+    else:
+        await send({"type": "lifespan.shutdown.complete"})
 
 
 class StartsInside:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from flask import Flask
 from openapi_spec_validator import validate
 from starlette.testclient import TestClient
@@ -162,6 +162,30 @@ def test_lifespans_nest_and_their_states_are_one() -> None:
         assert client.app_state == {"host": "host", "child": "child"}
 
     assert seen == ["host starts", "child starts", "child stops", "host stops"]
+
+
+@pytest.mark.spec("L-08")
+def test_host_and_child_may_use_one_key_of_state_for_different_things() -> None:
+    def make(name: str) -> FastAPI:
+        @asynccontextmanager
+        async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, str]]:
+            yield {"db": name, name: name}
+
+        app = FastAPI(lifespan=lifespan)
+
+        @app.get("/", name=f"{name} state")
+        def show(request: Request) -> dict[str, str]:
+            return dict(request.scope["state"])
+
+        return app
+
+    host = make("host")
+    mount(host, "/child", make("child"), name="child")
+
+    with TestClient(host) as client:
+        assert client.get("/").json()["db"] == "host"
+        assert client.get("/child/").json() == {"db": "child", "host": "host", "child": "child"}
+    assert host.url_path_for("child:child state") == "/child/"
 
 
 DJANGO = """

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.routing import Mount
 
-from bridge._runtime.lifespan import Lifespan
+from bridge._runtime.fanout import Lifespans
 from bridge.adapt import as_asgi
 from bridge.errors import ConfigurationError
 from bridge.integrations._prefix import checked_prefix
@@ -61,8 +61,9 @@ def mount(
     if any(isinstance(route, Mount) and route.path == prefix for route in app.routes):
         raise ConfigurationError(f"prefix={prefix!r}: another app is mounted there")
     adapted = as_asgi(child, **options)
-    app.mount(prefix, _KeepPrefix(adapted, prefix) if keep_prefix else adapted, name=name)
-    _run_lifespan(app, adapted)
+    inside = _Child(adapted, prefix if keep_prefix else "")
+    app.mount(prefix, inside, name=name)
+    _run_lifespan(app, inside)
     present: list[object] = [entry.cls for entry in app.user_middleware]
     if LoginCookies not in present:
         app.add_middleware(LoginCookies)
@@ -71,16 +72,33 @@ def mount(
     return adapted
 
 
-class _KeepPrefix:
-    """Takes back what Starlette's `Mount` does: the prefix is part of the path again, and of no root."""
+class _Child:
+    """A mounted app as it would be alone: with its own state, and with the whole path if that is wanted.
+
+    Args:
+        app: the child.
+        prefix: what Starlette's `Mount` took from the path and this gives back; empty for nothing.
+    """
 
     def __init__(self, app: ASGIApp, prefix: str) -> None:
-        self._app = app
+        self.app = app
         self._prefix = prefix
+        self._state: dict[str, Any] = {}
+
+    @property
+    def routes(self) -> list[Any]:
+        """Where `url_for()` of the host looks for names of the child."""
+        routes = getattr(self.app, "routes", None)
+        return routes if isinstance(routes, list) else []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        root = scope.get("root_path", "").removesuffix(self._prefix)
-        await self._app({**scope, "root_path": root}, receive, send)
+        if scope["type"] == "lifespan":
+            self._state = scope.get("state", {})  # which the app fills in now
+        elif self._prefix or self._state:
+            scope = {**scope, "root_path": scope.get("root_path", "").removesuffix(self._prefix)}
+            if self._state:
+                scope["state"] = {**scope.get("state", {}), **self._state}
+        await self.app(scope, receive, send)
 
 
 def _run_lifespan(app: FastAPI, child: ASGIApp) -> None:
@@ -89,13 +107,10 @@ def _run_lifespan(app: FastAPI, child: ASGIApp) -> None:
 
     @asynccontextmanager
     async def lifespan(host: Any) -> AsyncIterator[Mapping[str, Any] | None]:
-        async with outer(host) as state:
-            inner = Lifespan(child, required=False)
-            await inner.startup(None)  # the server has a limit of its own
-            try:
-                yield {**(inner.state or {}), **(state or {})} or None
-            finally:
-                await inner.shutdown(_SHUTDOWN_TIMEOUT)
+        # The server has a limit of its own for the start.
+        running = Lifespans([child], startup_timeout=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
+        async with outer(host) as state, running:
+            yield {**running.states.get(id(child), {}), **(state or {})} or None
 
     app.router.lifespan_context = lifespan  # type: ignore[assignment]  # None is a state that Starlette takes
 
