@@ -47,10 +47,10 @@ def is_token(name: str) -> bool:
     return _TOKEN.match(name) is not None
 
 
-def content_length(value: str) -> int | None:
+def content_length(value: str | bytes) -> int | None:
     """Read a Content-Length: ASCII digits only, never a bare `int()` (RFC 9110 section 8.6, H-09)."""
-    # Two calls of C: a regular expression costs twenty times as much here.
-    return int(value) if value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS else None
+    # Calls of C: a regular expression costs twenty times as much here.
+    return int(value) if value.isdigit() and value.isascii() and len(value) <= _MOST_DIGITS else None
 
 
 # ---------------------------------------------------------------- request, ASGI to WSGI

@@ -160,15 +160,13 @@ def _address(pair: Iterable[Any] | None) -> tuple[str, str]:
     if not pair:
         return "", ""
     host, port = pair
-    if type(port) is int and 0 < port < 65536:
-        port = str(port)
-    elif type(port) is not str or _port(port) is None:  # a unix socket has none
-        port = ""
     if not host:
         return "", ""
     if type(host) is not str or not host.isascii() or host[0] == "[":
         host = native_from_text(str(host).strip("[]"))
-    return host, port
+    if type(port) is int and 0 < port < 65536:
+        return host, str(port)
+    return host, port if type(port) is str and _port(port) is not None else ""  # a unix socket has none
 
 
 def _server_from_host(host: str | None, scheme: str) -> tuple[str, str]:

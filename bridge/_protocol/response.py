@@ -35,17 +35,20 @@ class State(IntEnum):
     DONE = 4
 
 
+# By names of their own: CPython 3.11 finds `State.HELD` by a call of Python, 0.1 µs each time.
+_IDLE, _REFUSED, _HELD, _STREAMING, _DONE = State
+
 _NEXT: Final = {
-    (State.IDLE, "start"): State.HELD,
-    (State.IDLE, "restart"): State.HELD,
-    (State.REFUSED, "restart"): State.HELD,
-    (State.HELD, "restart"): State.HELD,
-    (State.HELD, "data"): State.STREAMING,
-    (State.HELD, "end"): State.DONE,
-    (State.STREAMING, "data"): State.STREAMING,
-    (State.STREAMING, "end"): State.DONE,
-    (State.DONE, "data"): State.DONE,
-    (State.DONE, "end"): State.DONE,
+    (_IDLE, "start"): _HELD,
+    (_IDLE, "restart"): _HELD,
+    (_REFUSED, "restart"): _HELD,
+    (_HELD, "restart"): _HELD,
+    (_HELD, "data"): _STREAMING,
+    (_HELD, "end"): _DONE,
+    (_STREAMING, "data"): _STREAMING,
+    (_STREAMING, "end"): _DONE,
+    (_DONE, "data"): _DONE,
+    (_DONE, "end"): _DONE,
 }
 
 _ILLEGAL: Final = {
@@ -69,7 +72,7 @@ class ResponseCycle:
     __slots__ = ("_sent", "excess", "head", "state")
 
     def __init__(self) -> None:
-        self.state = State.IDLE
+        self.state = _IDLE
         self.head: Head | None = None
         self.excess = False
         self._sent = 0
@@ -83,12 +86,12 @@ class ResponseCycle:
     @property
     def committed(self) -> bool:
         """Whether the head has left, so that it cannot be replaced any more."""
-        return self.state >= State.STREAMING
+        return self.state >= _STREAMING
 
     @property
     def done(self) -> bool:
         """Whether the end has come."""
-        return self.state is State.DONE
+        return self.state is _DONE
 
     @property
     def held(self) -> Head:
@@ -118,8 +121,8 @@ class ResponseCycle:
 
     def refuse(self) -> None:
         """Note that a start broke a rule: a plain second one stays an error (W-34)."""
-        if self.state is State.IDLE:
-            self.state = State.REFUSED
+        if self.state is _IDLE:
+            self.state = _REFUSED
 
     def data(self, block: bytes) -> bytes:
         """Take a non-empty block and give what of it may leave.
@@ -136,7 +139,7 @@ class ResponseCycle:
             if block and head is not None and head.status in WITHOUT_BODY:  # HEAD may well try (H-01, H-03)
                 self.excess = True
             return b""
-        if self.state is State.DONE:
+        if self.state is _DONE:
             self.excess = True
             return b""
         if head.length is not None:
@@ -154,11 +157,11 @@ class ResponseCycle:
             AppProtocolError: as `data()` and `end()` do.
         """
         head = self.head
-        if head is not None and not self.committed:
+        if self.state is _HELD and head is not None:
             if head.length is None:
                 head.declare_whole(len(body))
             if head.length == len(body) and not head.bodiless:  # the common response, in one step
-                self.state = State.DONE
+                self.state = _DONE
                 self._sent = head.length
                 return body
         if body:
