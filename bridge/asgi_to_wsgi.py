@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import logging
-import threading
-import weakref
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final, Literal
 
@@ -17,27 +12,17 @@ from bridge._protocol.kind import kind_of
 from bridge._protocol.limits import Limits, check_seconds
 from bridge._protocol.request import scope_from_environ
 from bridge._protocol.request_body import RequestBodyCycle
+from bridge._runtime.app_life import AppLife
 from bridge._runtime.asgi_run import ASGIRun
 from bridge._runtime.crossing import Mailbox
-from bridge._runtime.fork import reset_in_child
-from bridge._runtime.lifespan import Lifespan
 from bridge._runtime.loop import LoopThread, shared_loop_thread
 from bridge._runtime.naming import name_of
 from bridge._runtime.tasks import TaskSet
-from bridge.errors import (
-    ClientDisconnected,
-    ConfigurationError,
-    LifespanFailed,
-    Overloaded,
-    PeerProtocolError,
-    RequestTimedOut,
-)
+from bridge.errors import ConfigurationError, Overloaded, PeerProtocolError, RequestTimedOut
 from bridge.types import ASGIApp, Environ, StartResponse
 from bridge.websocket import ASGIWebSockets
 
 __all__ = ["ASGIToWSGI"]
-
-_log = logging.getLogger("bridge.asgi")
 
 _MODES: Final = ("auto", "on", "off")
 
@@ -55,7 +40,10 @@ class ASGIToWSGI:
         limits: what of a request is refused; see `Limits`.
         loop_thread: the loop to run on; None for the one that all adapters of the process share.
         startup_timeout: how long the app may take to start, in seconds; None for as long as it likes.
-        shutdown_timeout: how long `close()` waits for background work, and then for the app's shutdown.
+        task_timeout: how long `close()` waits for requests and background work to end, in seconds, before it
+            cancels them; None for as long as they take.
+        shutdown_timeout: how long `close()` then waits for the app's shutdown, and before all for WebSockets
+            to end, in seconds; None for as long as they take.
         cancel_timeout: how long the app may go on after its client has left before it is cancelled, in
             seconds; None for as long as it likes.
         request_timeout: how long the app may take to begin its response, in seconds and to the next half;
@@ -82,6 +70,7 @@ class ASGIToWSGI:
         limits: Limits | None = None,
         loop_thread: LoopThread | None = None,
         startup_timeout: float | None = 60.0,
+        task_timeout: float | None = 10.0,
         shutdown_timeout: float | None = 10.0,
         cancel_timeout: float | None = 5.0,
         request_timeout: float | None = None,
@@ -99,6 +88,7 @@ class ASGIToWSGI:
             raise ConfigurationError(f"lifespan={lifespan!r}: expected one of {', '.join(_MODES)}")
         check_seconds(
             startup_timeout=startup_timeout,
+            task_timeout=task_timeout,
             shutdown_timeout=shutdown_timeout,
             cancel_timeout=cancel_timeout,
             request_timeout=request_timeout,
@@ -109,13 +99,11 @@ class ASGIToWSGI:
         if not isinstance(loop_thread, LoopThread | None):
             raise ConfigurationError(f"loop_thread={loop_thread!r}: expected a LoopThread, or None")
         self.app = app
-        self._lifespan_mode = lifespan
         self._limits = limits or Limits()
         self._loop_thread = loop_thread or shared_loop_thread()
-        self._startup_timeout = startup_timeout
-        self._shutdown_timeout = shutdown_timeout
         self._cancel_timeout = cancel_timeout
         self._request_timeout = request_timeout
+        self._tasks = TaskSet()
         self._websockets = ASGIWebSockets(
             app,
             self._limits,
@@ -124,18 +112,18 @@ class ASGIToWSGI:
             ping_interval=websocket_ping_interval,
             cancel_timeout=cancel_timeout,
             accept_timeout=request_timeout,
+            on_begin=self._tasks.adopt,
         )
-        self._registered = False
-        self.after_fork()
-        reset_in_child(self)
-
-    def after_fork(self) -> None:
-        """Begin afresh in a forked child: each worker has its own lifespan (L-15)."""
-        self._lock = threading.Lock()
-        self._lifespan: Lifespan | None = None
-        self._failure: LifespanFailed | None = None
-        self._started = False
-        self._tasks = TaskSet()
+        self._life = AppLife(
+            app,
+            self._loop_thread,
+            self._tasks,
+            self._websockets,
+            mode=lifespan,
+            startup_timeout=startup_timeout,
+            task_timeout=task_timeout,
+            shutdown_timeout=shutdown_timeout,
+        )
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one WSGI request.
@@ -154,13 +142,14 @@ class ASGIToWSGI:
             declared = environ.get("CONTENT_LENGTH")
             length = content_length(declared) if declared else None  # whatever else is declared (WA-13)
             body = RequestBodyCycle(length, self._limits.max_body_bytes)
-        except PeerProtocolError as exc:
+            mailbox = self._loop_thread.start()
+            life = self._life
+            if not life.started:
+                life.start()
+        except (PeerProtocolError, Overloaded) as exc:
             return _refuse(start_response, exc.status_hint)
-        mailbox = self._loop_thread.start()
-        self.start()
-        lifespan = self._lifespan
-        if lifespan is not None and lifespan.state is not None:
-            scope["state"] = lifespan.state.copy()
+        if life.state is not None:
+            scope["state"] = life.state.copy()
         # Without a length only a server that marks the end of its stream can be read from (A-16).
         has_body = length > 0 if length is not None else bool(environ.get("wsgi.input_terminated"))
         run = ASGIRun(
@@ -195,92 +184,41 @@ class ASGIToWSGI:
     def _enter(self) -> tuple[Mailbox, dict[str, Any] | None]:
         mailbox = self._loop_thread.start()
         self.start()
-        lifespan = self._lifespan
-        return mailbox, None if lifespan is None or lifespan.state is None else lifespan.state.copy()
+        state = self._life.state
+        return mailbox, None if state is None else state.copy()
 
     # ------------------------------------------------------------ lifecycle
+
+    @property
+    def background_tasks(self) -> int:
+        """How many tasks of the app go on though the response that they belong to is complete.
+
+        Starlette's background tasks, and what a request has started with `asyncio.create_task`, or these in
+        turn; not what the lifespan has started.
+        """
+        return self._tasks.background
 
     def start(self) -> None:
         """Start the app's lifespan, once; concurrent callers wait for the same startup (L-16).
 
         Raises:
             LifespanFailed: the app did not start; every later call raises the same.
+            Overloaded: the process is about to end.
             BridgeError: called on the loop itself.
         """
-        if not self._started:
-            self._loop_thread.start()  # raises on the loop itself, before it could wait for the lock
-            with self._lock:
-                self._start_once()
-
-    def _start_once(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-        if self._started:
-            return
-        if self._lifespan_mode != "off":
-            self._start_lifespan()
-        self._register_exit()
-        self._started = True
-
-    def _start_lifespan(self) -> None:
-        async def start() -> Lifespan:  # on the loop that serves the requests (L-02)
-            lifespan = Lifespan(self.app, required=self._lifespan_mode == "on")
-            await lifespan.startup(self._startup_timeout)
-            return lifespan
-
-        try:
-            self._lifespan = lifespan = self._loop_thread.call(start())
-        except LifespanFailed as exc:
-            self._failure = exc
-            raise
-        # For an adapter that is dropped without a close; `shutdown()` does nothing the second time.
-        mailbox = self._loop_thread.start()
-        weakref.finalize(self, _shut_down_later, mailbox, lifespan, self._shutdown_timeout).atexit = False
-
-    def _register_exit(self) -> None:
-        """Close at the end of the process, as the last resort; holds no reference to this adapter."""
-        if self._registered:
-            return
-        self._registered = True
-        reference = weakref.ref(self)
-
-        def close_at_exit() -> None:
-            adapter = reference()
-            if adapter is not None:
-                adapter.close()
-
-        atexit.register(close_at_exit)
+        if not self._life.started:
+            self._life.start()
 
     def close(self) -> None:
-        """Close WebSockets with 1001, let background work end, and shut the app down; the loop stays.
+        """Close WebSockets with 1001, let requests and background work end, and shut the app down.
 
-        Blocks: not to be called on the loop. A request that comes later starts the app again.
+        The loop stays. Blocks: not to be called on the loop. It runs by itself at the end of the process. A
+        request that comes later starts the app again.
+
+        Raises:
+            BridgeError: called on the loop itself.
         """
-        if self._loop_thread.running:
-            self._loop_thread.start()  # raises on the loop itself, before anything is lost
-        with self._lock:
-            lifespan, self._lifespan = self._lifespan, None
-            self._started = False
-            self._failure = None
-        if not self._loop_thread.running:
-            return
-
-        if not self._websockets.close(self._shutdown_timeout):
-            _log.warning("%s: WebSockets were still open after the shutdown timeout", name_of(self.app))
-
-        async def stop() -> None:
-            await self._tasks.drain(self._shutdown_timeout)
-            if lifespan is not None:
-                await lifespan.shutdown(self._shutdown_timeout)
-
-        self._loop_thread.call(stop())
-        _log.debug("%s is closed", name_of(self.app))
-
-
-def _shut_down_later(mailbox: Mailbox, lifespan: Lifespan, timeout: float | None) -> None:
-    """Have the app shut down on its loop; called by the garbage collector, so in any thread."""
-    with contextlib.suppress(ClientDisconnected):  # the loop is closed
-        mailbox.post(lambda: mailbox.loop.create_task(lifespan.shutdown(timeout)))
+        self._life.close()
 
 
 class _Whole(list[bytes]):

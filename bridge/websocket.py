@@ -7,6 +7,7 @@ on a socket pair, and the server of the latter, on the socket that the WSGI serv
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import functools
 import logging
@@ -162,6 +163,7 @@ class ASGIWebSockets:
         ping_interval: see `Channel`.
         cancel_timeout: how long the app may go on after a connection has ended, in seconds.
         accept_timeout: how long the app may take to accept or to deny, in seconds; None for no limit.
+        on_begin: told the task of each, on the loop.
 
     Raises:
         ConfigurationError: an argument is wrong.
@@ -177,6 +179,7 @@ class ASGIWebSockets:
         ping_interval: float | None,
         cancel_timeout: float | None,
         accept_timeout: float | None,
+        on_begin: Callable[[asyncio.Task[None]], None],
     ) -> None:
         if type(most) is not int or most < 0:
             raise ConfigurationError(f"max_websockets={most!r}: expected a number, 0 or more")
@@ -187,6 +190,7 @@ class ASGIWebSockets:
         self._ping_interval = ping_interval
         self._cancel_timeout = cancel_timeout
         self._accept_timeout = accept_timeout
+        self._on_begin = on_begin
         self._open = WebSocketSet(most)
 
     def __len__(self) -> int:
@@ -240,6 +244,7 @@ class ASGIWebSockets:
             ping_interval=self._ping_interval,
             cancel_timeout=self._cancel_timeout,
             accept_timeout=self._accept_timeout,
+            on_begin=self._on_begin,
             on_end=self._open.discard,
         )
         self._open.add(session, mailbox)

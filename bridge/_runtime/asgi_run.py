@@ -208,6 +208,11 @@ class ASGIRun:
                 self.on_end(self)
 
     @property
+    def answered(self) -> bool:
+        """Whether the response is complete: what the app still does is background work (A-36)."""
+        return self._cycle.done
+
+    @property
     def context(self) -> contextvars.Context:
         """Where the task runs: a copy of the context of the server's thread."""
         return self._context

@@ -66,6 +66,7 @@ class ASGIWebSocket:
         ping_interval: see `Channel`.
         cancel_timeout: how long the app may go on after the connection has ended, in seconds.
         accept_timeout: how long the app may take to accept or to deny, in seconds.
+        on_begin: told the app's task, on the loop.
         on_end: told when all is over, on the loop.
     """
 
@@ -80,6 +81,7 @@ class ASGIWebSocket:
         ping_interval: float | None,
         cancel_timeout: float | None,
         accept_timeout: float | None,
+        on_begin: Callable[[asyncio.Task[None]], None],
         on_end: Callable[[ASGIWebSocket], None],
     ) -> None:
         self._app = app
@@ -90,6 +92,7 @@ class ASGIWebSocket:
         self._ping_interval = ping_interval
         self._cancel_timeout = cancel_timeout
         self._deadline = None if accept_timeout is None else time.monotonic() + accept_timeout
+        self._on_begin = on_begin
         self._on_end = on_end
         self._inlet: Inlet[_Step] = Inlet(mailbox)
         self._cycle = WebSocketCycle(handshake.subprotocols)
@@ -154,8 +157,8 @@ class ASGIWebSocket:
     def _begin(self) -> None:
         self._changed = asyncio.Event()
         self._socket = self._mailbox.loop.create_future()
-        # Kept by the set of open WebSockets through this object: a loop holds its tasks weakly.
         self._task = self._mailbox.loop.create_task(self._serve(), context=self._context)
+        self._on_begin(self._task)
 
     def _given(self, sock: socket.socket, early: bytes) -> None:
         if self._socket is None or self._socket.done():

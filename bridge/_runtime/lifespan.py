@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from bridge._protocol.lifespan import LifespanCycle, LifespanState
+from bridge._runtime.lineage import keep
 from bridge._runtime.naming import name_of
 from bridge.errors import LifespanFailed
 from bridge.types import ASGIApp, Message
@@ -14,10 +15,6 @@ from bridge.types import ASGIApp, Message
 __all__ = ["Lifespan"]
 
 _log = logging.getLogger("bridge.lifespan")
-
-# A loop holds its tasks weakly, and an adapter may be dropped without a close: the garbage collector must not
-# tear an app down, in whatever thread that runs.
-_running: set[asyncio.Task[None]] = set()
 
 
 class Lifespan:
@@ -56,8 +53,9 @@ class Lifespan:
         """
         self._events.put_nowait({"type": "lifespan.startup"})
         self._task = asyncio.get_running_loop().create_task(self._run())
-        _running.add(self._task)
-        self._task.add_done_callback(_running.discard)
+        # An adapter may be dropped without a close: the garbage collector must not tear an app down, in
+        # whatever thread that runs.
+        keep(self._task)
         if not await self._settled(timeout):
             self._task.cancel()
             raise LifespanFailed(f"{name_of(self._app)} did not start within {timeout} s")

@@ -12,8 +12,10 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from bridge._runtime.crossing import Mailbox
+from bridge._runtime.ending import close_at_exit
 from bridge._runtime.fork import reset_in_child
-from bridge.errors import BridgeError
+from bridge._runtime.lineage import watch_tasks
+from bridge.errors import BridgeError, Overloaded
 
 __all__ = ["LoopThread", "shared_loop_thread"]
 
@@ -38,6 +40,7 @@ class LoopThread:
 
     def __init__(self, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> None:
         self._factory = loop_factory
+        self._closed_for_good = False
         self._mailbox: Mailbox | None = None
         self.after_fork()
         reset_in_child(self)
@@ -60,6 +63,7 @@ class LoopThread:
 
         Raises:
             BridgeError: called on the loop itself, which would wait for itself for ever.
+            Overloaded: the process is about to end.
         """
         mailbox = self._mailbox
         if mailbox is None:
@@ -72,8 +76,11 @@ class LoopThread:
         return mailbox
 
     def _start(self) -> Mailbox:
+        if self._closed_for_good:
+            raise Overloaded("the process ends")
         ready: Future[Mailbox] = Future()
-        # A daemon: `close()` at exit ends it in order; a stuck app must not keep the process alive.
+        # A daemon: it is closed at exit, after its adapters; a stuck app must not keep the process alive.
+        close_at_exit(self)
         self._thread = threading.Thread(target=self._run, args=(ready,), name="bridge-loop", daemon=True)
         self._thread.start()
         self._mailbox = ready.result()
@@ -86,6 +93,7 @@ class LoopThread:
             ready.set_exception(exc)
             return
         asyncio.set_event_loop(loop)
+        watch_tasks(loop)
         mailbox = Mailbox(loop)
         ready.set_result(mailbox)
         try:
@@ -116,6 +124,11 @@ class LoopThread:
         loop = mailbox.loop
         loop.call_soon_threadsafe(loop.stop)
         thread.join(5.0)
+
+    def close_for_good(self) -> None:
+        """Close at the end of the process: a request that is late must not start another loop."""
+        self._closed_for_good = True
+        self.close()
 
 
 async def _wind_up(loop: asyncio.AbstractEventLoop) -> None:

@@ -1,12 +1,14 @@
-"""The tasks of one adapter: its requests, and the work that goes on after their responses."""
+"""The tasks of one adapter: its requests, the work that goes on after them, and what its app has started."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from bridge._runtime.asgi_run import ASGIRun
+from bridge._runtime.fork import reset_in_child
+from bridge._runtime.lineage import disown, own
 
 __all__ = ["TaskSet"]
 
@@ -14,40 +16,108 @@ _log = logging.getLogger("bridge.asgi")
 
 _CANCEL_SECONDS: Final = 1.0  # what a cancelled task has to end in before it is left behind
 
-# Those with tasks: an adapter may be dropped while its requests, or their background work, still run.
-_busy: set[TaskSet] = set()
+_Task: TypeAlias = asyncio.Task[Any]
 
 
 class TaskSet:
-    """Starts the tasks of runs, counts them, and waits for them. Used on the loop only."""
+    """Starts the tasks of runs, counts them and what they start, and waits for all. Used on the loop only.
+
+    A task that a request starts counts until it ends, as do those that it starts in turn. What the lifespan
+    starts is no work of a request: it may run until `end_residents()`.
+    """
 
     def __init__(self) -> None:
-        self._runs: set[ASGIRun] = set()
+        self.after_fork()
+        reset_in_child(self)
+
+    def after_fork(self) -> None:
+        """Begin afresh in a forked child, where the tasks of the parent do not run."""
+        self._roots: dict[_Task, ASGIRun | None] = {}  # of requests; of WebSockets without a run
+        self._spawned: dict[_Task, _Task] = {}  # to the root that it comes from
+        self._resident: _Task | None = None
 
     def __len__(self) -> int:
-        return len(self._runs)
+        return len(self._roots) + len(self._spawned)
+
+    @property
+    def background(self) -> int:
+        """How many tasks work for requests whose response is complete; from any thread."""
+        roots = self._roots
+        count = sum(run is not None and run.answered for run in list(roots.values()))
+        for root in list(self._spawned.values()):
+            run = roots.get(root)
+            count += root is not self._resident and (root not in roots if run is None else run.answered)
+        return count
 
     def begin(self, run: ASGIRun) -> None:
         """Start the task of a request."""
-        self._runs.add(run)  # and so its task, which the loop itself holds weakly
-        _busy.add(self)
-        # Told by the run, not by a done callback of the task: that would cost a turn of the loop.
+        # Told of its end by the run, not by a done callback of the task: that would cost a turn of the loop.
+        # The class itself is called: the task has no parent, and the loop's factory would look for one.
         run.on_end = self._ended
-        run.task = asyncio.get_running_loop().create_task(run.serve(), context=run.context)
+        loop = asyncio.get_running_loop()
+        run.task = task = asyncio.Task(run.serve(), loop=loop, context=run.context)
+        self._roots[task] = run
+        own(task, self)
+
+    def adopt(self, task: _Task) -> None:
+        """Count a task that was started for a client, such as that of a WebSocket."""
+        self._roots[task] = None
+        own(task, self)
+        task.add_done_callback(self._root_ended)
+
+    def reside(self) -> None:
+        """Have what the current task starts stay until `end_residents()`."""
+        self._resident = task = asyncio.current_task()
+        if task is not None:
+            own(task, self)
+            task.add_done_callback(disown)
+
+    def spawned(self, task: _Task, parent: _Task) -> None:
+        """Take note of a task that one of these has started."""
+        self._spawned[task] = self._spawned.get(parent, parent)
+        own(task, self)
+        task.add_done_callback(self._spawned_ended)
 
     def _ended(self, run: ASGIRun) -> None:
-        self._runs.discard(run)
-        if not self._runs:
-            _busy.discard(self)
+        if run.task is not None:
+            self._root_ended(run.task)
+
+    def _root_ended(self, task: _Task) -> None:
+        self._roots.pop(task, None)
+        disown(task)
+
+    def _spawned_ended(self, task: _Task) -> None:
+        self._spawned.pop(task, None)
+        disown(task)
+
+    # ------------------------------------------------------------ ends
 
     async def drain(self, timeout: float | None) -> None:
-        """Wait for all to end, for `timeout` seconds at most; then cancel what is left."""
-        tasks = [run.task for run in self._runs if run.task is not None]
-        if not tasks:
-            return
-        _, pending = await asyncio.wait(tasks, timeout=timeout)
-        for task in pending:
-            task.cancel()
-        if pending:
-            _log.warning("%d tasks still ran after %s s and were cancelled", len(pending), timeout)
-            await asyncio.wait(pending, timeout=_CANCEL_SECONDS)
+        """Wait for all but the residents, for `timeout` seconds at most; then cancel what is left."""
+        loop = asyncio.get_running_loop()
+        end = None if timeout is None else loop.time() + timeout
+        while tasks := self._working():
+            left = None if end is None else end - loop.time()
+            if left is not None and left <= 0:
+                break
+            await asyncio.wait(tasks, timeout=left)  # those that they have started meanwhile come next
+        if tasks:
+            _log.warning("%d tasks still ran after %s s and were cancelled", len(tasks), timeout)
+            await _cancel(tasks)
+
+    async def end_residents(self) -> None:
+        """Cancel what the lifespan has left running, as the end of `asyncio.run()` would."""
+        tasks = [task for task, root in self._spawned.items() if root is self._resident]
+        self._resident = None
+        await _cancel(tasks)
+
+    def _working(self) -> list[_Task]:
+        spawned = (task for task, root in self._spawned.items() if root is not self._resident)
+        return [task for task in (*self._roots, *spawned) if not task.done()]
+
+
+async def _cancel(tasks: list[_Task]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)

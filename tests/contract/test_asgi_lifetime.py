@@ -5,10 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import os
-import subprocess
-import sys
-import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -31,7 +27,7 @@ from tests.contract.asgi_specimens import (
     start,
     started_error,
 )
-from tests.support.servers import ROOT
+from tests.support.scripts import run_script
 from tests.support.wsgi import Answer, call, make_environ
 
 if TYPE_CHECKING:
@@ -382,95 +378,6 @@ def test_a_task_of_an_app_that_exits_does_not_end_the_loop(
     assert kind.__name__ in caplog.text
 
 
-# ---------------------------------------------------------------- background work
-
-
-@pytest.mark.spec("A-36")
-def test_work_after_the_last_block_does_not_hold_the_response() -> None:
-    release, finished = threading.Event(), threading.Event()
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await send(start())
-        await send(body(b"one", more=True))
-        await send(body(b"two"))
-        await reached(release)
-        finished.set()
-
-    answer = call(bridged(app))
-
-    assert answer.body == b"onetwo"
-    assert not finished.is_set()
-    release.set()
-    assert finished.wait(WAIT_SECONDS)
-
-
-@pytest.mark.spec("A-36")
-def test_close_waits_for_background_work() -> None:
-    finished = threading.Event()
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await hello(scope, receive, send)
-        await asyncio.sleep(0.2)
-        finished.set()
-
-    adapter = bridged(app)
-    call(adapter)
-
-    adapter.close()
-
-    assert finished.is_set()
-
-
-@pytest.mark.spec("A-36")
-def test_background_work_without_end_is_cancelled_by_close(
-    caplog: pytest.LogCaptureFixture, loop_thread: LoopThread
-) -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await hello(scope, receive, send)
-        await asyncio.Event().wait()
-
-    adapter = bridged(app, shutdown_timeout=0.01, loop_thread=loop_thread)
-    call(adapter)
-
-    adapter.close()
-
-    assert tasks_of(loop_thread) == 0
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-
-
-@pytest.mark.spec("A-37")
-def test_an_error_after_the_last_block_is_logged_once_and_harms_nobody(
-    caplog: pytest.LogCaptureFixture, loop_thread: LoopThread
-) -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await hello(scope, receive, send)
-        raise ValueError("in the background")
-
-    adapter = bridged(app, loop_thread=loop_thread)
-
-    assert call(adapter).body == b"hello"
-    adapter.close()
-    assert [(record.levelname, record.exc_info and record.exc_info[0]) for record in caplog.records] == [
-        ("ERROR", ValueError)
-    ]
-
-
-@pytest.mark.spec("A-37", "SEC-34")
-def test_an_exit_after_the_last_block_is_logged_and_harms_nobody(
-    caplog: pytest.LogCaptureFixture, loop_thread: LoopThread
-) -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await hello(scope, receive, send)
-        raise SystemExit(3)
-
-    adapter = bridged(app, loop_thread=loop_thread)
-
-    assert call(adapter).body == b"hello"
-    assert call(adapter).body == b"hello"
-    adapter.close()
-    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
-
-
 # ---------------------------------------------------------------- many requests, one loop
 
 
@@ -614,20 +521,6 @@ def test_the_error_of_a_request_reaches_that_request_only() -> None:
 
 
 # ---------------------------------------------------------------- processes
-
-
-def run_script(code: str) -> list[str]:
-    """Run Python code in a process of its own; give its lines of output, sorted."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)],
-        capture_output=True,
-        text=True,
-        timeout=40,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert done.returncode == 0, done.stderr
-    return sorted(done.stdout.split("\n")[:-1])
 
 
 APP_SCRIPT = """

@@ -1,0 +1,164 @@
+"""The life of an ASGI app in one process: started before its first request, ended with all that it began."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import weakref
+from typing import Any, Literal, Protocol
+
+from bridge._runtime.crossing import Mailbox
+from bridge._runtime.ending import close_at_exit
+from bridge._runtime.fork import reset_in_child
+from bridge._runtime.lifespan import Lifespan
+from bridge._runtime.lineage import keep
+from bridge._runtime.loop import LoopThread
+from bridge._runtime.naming import name_of
+from bridge._runtime.tasks import TaskSet
+from bridge.errors import ClientDisconnected, LifespanFailed, Overloaded
+from bridge.types import ASGIApp
+
+__all__ = ["AppLife"]
+
+_log = logging.getLogger("bridge.asgi")
+
+
+class Connections(Protocol):
+    """Connections that last, and are ended before the app is."""
+
+    def close(self, timeout: float | None) -> bool:
+        """End all; tell whether they ended within `timeout` seconds."""
+
+
+class AppLife:
+    """Starts an app once, on the loop of the process, and ends it.
+
+    Args:
+        app: the ASGI app.
+        loop_thread: the loop.
+        tasks: of its requests, and what they have started.
+        websockets: those that are open.
+        mode: see the argument `lifespan` of `ASGIToWSGI`.
+        startup_timeout: what the app has to start in, in seconds; None for as long as it takes.
+        task_timeout: what its tasks have to end in before it is shut down.
+        shutdown_timeout: what it then has to stop in.
+
+    Attributes:
+        started: whether `start()` has nothing left to do.
+        state: what the app filled in at its start, to be copied for each request; None without lifespan.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        loop_thread: LoopThread,
+        tasks: TaskSet,
+        websockets: Connections,
+        *,
+        mode: Literal["auto", "on", "off"],
+        startup_timeout: float | None,
+        task_timeout: float | None,
+        shutdown_timeout: float | None,
+    ) -> None:
+        self._app = app
+        self._loop_thread = loop_thread
+        self._mode = mode
+        self._startup_timeout = startup_timeout
+        self._task_timeout = task_timeout
+        self._shutdown_timeout = shutdown_timeout
+        self._closed_for_good = False
+        self._tasks = tasks
+        self._websockets = websockets
+        self.after_fork()
+        reset_in_child(self)
+
+    def after_fork(self) -> None:
+        """Begin afresh in a forked child: each worker has its own lifespan (L-15)."""
+        self._lock = threading.Lock()
+        self._lifespan: Lifespan | None = None
+        self._failure: LifespanFailed | None = None
+        self.state: dict[str, Any] | None = None
+        self.started = False
+
+    def start(self) -> None:
+        """Start the app, once; concurrent callers wait for the same startup (L-16).
+
+        Raises:
+            LifespanFailed: the app did not start; every later call raises the same.
+            Overloaded: the process is about to end.
+            BridgeError: called on the loop itself.
+        """
+        self._loop_thread.start()  # raises on the loop itself, before it could wait for the lock
+        with self._lock:
+            if self._failure is not None:
+                raise self._failure
+            if self._closed_for_good:
+                raise Overloaded("the process ends")
+            if self.started:
+                return
+            if self._mode != "off":
+                self._start_lifespan()
+            close_at_exit(self)
+            self.started = True
+
+    def _start_lifespan(self) -> None:
+        async def start() -> Lifespan:  # on the loop that serves the requests (L-02)
+            self._tasks.reside()
+            lifespan = Lifespan(self._app, required=self._mode == "on")
+            await lifespan.startup(self._startup_timeout)
+            return lifespan
+
+        try:
+            self._lifespan = lifespan = self._loop_thread.call(start())
+        except LifespanFailed as exc:
+            self._failure = exc
+            raise
+        self.state = lifespan.state
+        # For an adapter that is dropped without a close; `shutdown()` does nothing the second time.
+        mailbox = self._loop_thread.start()
+        timeout = self._shutdown_timeout
+        weakref.finalize(self, _end_later, mailbox, lifespan, self._tasks, timeout).atexit = False
+
+    def close(self) -> None:
+        """End the WebSockets, wait for the tasks, shut the app down; the loop stays.
+
+        Blocks. The next `start()` starts it again.
+
+        Raises:
+            BridgeError: called on the loop itself.
+        """
+        if self._loop_thread.running:
+            self._loop_thread.start()  # raises on the loop itself, before anything is lost
+        with self._lock:
+            lifespan, self._lifespan = self._lifespan, None
+            self.started = False
+            self.state = self._failure = None
+        if not self._loop_thread.running:
+            return
+        if not self._websockets.close(self._shutdown_timeout):
+            _log.warning("%s: WebSockets were still open after the shutdown timeout", name_of(self._app))
+
+        async def stop() -> None:
+            await self._tasks.drain(self._task_timeout)
+            if lifespan is not None:
+                await _end(lifespan, self._tasks, self._shutdown_timeout)
+
+        self._loop_thread.call(stop())
+        _log.debug("%s is closed", name_of(self._app))
+
+    def close_for_good(self) -> None:
+        """Close at the end of the process: a request that is late must not start the app again."""
+        self._closed_for_good = True
+        self.close()
+
+
+async def _end(lifespan: Lifespan, tasks: TaskSet, timeout: float | None) -> None:
+    await lifespan.shutdown(timeout)
+    await tasks.end_residents()
+
+
+def _end_later(mailbox: Mailbox, lifespan: Lifespan, tasks: TaskSet, timeout: float | None) -> None:
+    """Have the app shut down on its loop; called by the garbage collector, so in any thread."""
+    with contextlib.suppress(ClientDisconnected):  # the loop is closed
+        mailbox.post(lambda: keep(mailbox.loop.create_task(_end(lifespan, tasks, timeout))))
