@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import gc
+import signal
 import threading
 from collections.abc import Iterator
 
 import pytest
 
 from bridge._runtime.loop import shared_loop_thread
+
+
+def pytest_configure() -> None:
+    """Take SIGINT up again, which a shell has its background ignore; servers under test would inherit it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

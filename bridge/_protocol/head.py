@@ -30,6 +30,7 @@ _HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )
+_RULED: Final = _HOP_BY_HOP | {b"content-length"}
 WITHOUT_BODY: Final = frozenset({204, 205, 304})
 
 _KEPT_STATUSES: Final = 1_024
@@ -67,24 +68,19 @@ class Head:
         self.bodiless = status in WITHOUT_BODY or method == "HEAD"
         self.dropped: tuple[bytes, ...] = ()
         self._tunnel = method == "CONNECT" and status < 300  # takes no length (RFC 9110 section 9.3.6)
-        fields = dict(headers)  # one pass in C, where a loop of Python would cost as much as all the rest
-        length = fields.get(b"content-length")
-        if not _HOP_BY_HOP.isdisjoint(fields):
-            self._apply_rules()
-        elif length is None:
-            pass
-        elif len(fields) == len(headers) and status != 204 and not self._tunnel:
-            self.length = _length(length)
-        else:
-            self._apply_rules()
+        ruled = [field for field in headers if field[0] in _RULED]
+        if len(ruled) == 1 and ruled[0][0] == b"content-length" and status != 204 and not self._tunnel:
+            self.length = _length(ruled[0][1])  # all that the common response has
+        elif ruled:
+            self._apply_rules(ruled)
         if status == 205:  # RFC 9110 section 15.3.6
             self._without({b"content-length"})
             self._declare(0)
 
-    def _apply_rules(self) -> None:
+    def _apply_rules(self, ruled: RawHeaders) -> None:
         names = set(_HOP_BY_HOP)
         lengths = set()
-        for name, value in self.headers:
+        for name, value in ruled:
             if name == b"connection":  # names more fields of this hop (RFC 9110 section 7.6.1)
                 names.update(token.strip(b" \t").lower() for token in value.split(b","))
             elif name == b"content-length":

@@ -405,3 +405,12 @@ def test_any_bytes_in_a_response_start_end_in_a_clean_head_or_an_error(
         assert 200 <= head.status <= 599
         assert all(name == name.lower() for name, _ in head.headers)
         assert not any(set(value) & set(CONTROL_BYTES) for _, value in head.headers)
+
+
+def test_content_length_keeps_its_place_beside_a_repeated_field() -> None:
+    """The fields of an app would come in another order, if only by one, than it gave them."""
+    fields = [(b"content-length", b"2"), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")]
+
+    head = Head(200, list(fields), "GET")
+
+    assert (head.headers, head.length) == (fields, 2)
