@@ -14,12 +14,12 @@ from bridge._protocol.limits import Limits, check_seconds
 from bridge._protocol.request import environ_from_scope
 from bridge._runtime.body import BodyFeed, Input
 from bridge._runtime.context import copy_changes
-from bridge._runtime.crossing import Mailbox, Outlet
+from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, Mailbox, Outlet
 from bridge._runtime.errors_stream import ErrorsStream
 from bridge._runtime.naming import name_of
 from bridge._runtime.watch import Watchkeeper
 from bridge._runtime.workers import WorkerPool
-from bridge._runtime.wsgi_run import BLOCK_OVERHEAD_BYTES, Part, WSGIRun
+from bridge._runtime.wsgi_run import Part, WSGIRun
 from bridge.errors import (
     AppProtocolError,
     ClientDisconnected,

@@ -37,7 +37,7 @@ What is asserted:
 
 - 1 GiB up or down grows the memory of the server by less than 32 MiB, in either direction.
   uvicorn's h11 and gunicorn's sync worker are given 256 MiB to save time.
-- A client that stops reading stops the producer; what it is ahead then lies in the buffers of two sockets and of the server, and 64 KiB of it in the bridge.
+- A client that stops reading stops the producer; what it is ahead then lies in the buffers of two sockets and of the server, and 256 KiB of it in the bridge.
 - Blocks of 10 MB are not multiplied: at most four are in memory at once.
 - A first block arrives while the app waits for something that happens after its arrival; the time is measured, not asserted.
 - Waitress is bound more loosely, by 64 MiB: it keeps up to 16 MiB of a response itself before it stops the app, and an app of its own kind costs it as much.

@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from bridge.errors import BodyTooLarge, ClientDisconnected
 
-__all__ = ["RequestBodyCycle"]
+__all__ = ["LEAST_READ_BYTES", "MOST_READ_BYTES", "RequestBodyCycle", "read_bytes"]
+
+LEAST_READ_BYTES: Final = 64 * 1024
+"""What a WSGI server is asked for at once, whether it is there or not."""
+
+MOST_READ_BYTES: Final = 256 * 1024
+"""What is asked for at most, and so how far a body is ahead of an ASGI app."""
+
+
+def read_bytes(waiting: int, left: int | None) -> int:
+    """Choose how much of a body to ask a WSGI server for at once.
+
+    `read(n)` waits for n bytes (PEP 3333 "Input and Error Streams"), and while it waits nothing that the app
+    sends can leave. So more than the least is asked for only where it is there already: each piece costs a
+    round trip between the thread and the loop, and a large body passes twice as fast in large ones.
+
+    Args:
+        waiting: how many bytes of the connection are known to be there.
+        left: how much of the declared body is still to come; None if no length was declared. Then what waits
+            says little, since the marks between chunks are part of it.
+    """
+    if left is None:
+        return LEAST_READ_BYTES
+    return min(max(waiting, LEAST_READ_BYTES), MOST_READ_BYTES, left)  # not of the next request (A-16)
 
 
 class RequestBodyCycle:

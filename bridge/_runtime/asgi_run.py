@@ -18,11 +18,11 @@ from enum import Enum
 from typing import TypeAlias
 
 from bridge._protocol.head import Head, head_from_asgi
-from bridge._protocol.request_body import RequestBodyCycle
+from bridge._protocol.request_body import RequestBodyCycle, read_bytes
 from bridge._protocol.response import ResponseCycle
-from bridge._runtime.client_probe import client_has_left
+from bridge._runtime.client_probe import bytes_waiting, client_has_left
 from bridge._runtime.context import adopt_locals, copy_changes, forget_changes, keep_until_next
-from bridge._runtime.crossing import Inlet, Mailbox
+from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, Inlet, Mailbox
 from bridge._runtime.naming import name_of
 from bridge.errors import AppProtocolError, AppTypeError, BodyTooLarge, ClientDisconnected, RequestTimedOut
 from bridge.types import ASGIApp, Environ, Message, Scope
@@ -33,9 +33,6 @@ _log = logging.getLogger("bridge.asgi")
 
 Part: TypeAlias = "tuple[Head | None, bytes, bool]"
 """A head that leaves with it or None, a block, and whether more will come."""
-
-BLOCK_OVERHEAD_BYTES = 128  # what a block in flight costs beside its bytes
-_READ_BYTES = 64 * 1024
 
 
 class _Ask(Enum):
@@ -170,11 +167,9 @@ class ASGIRun:
     def _read(self) -> None:
         """Read a piece of the body, with the one method and the one argument that PEP 3333 names (WA-07)."""
         cycle = self._body
-        size = _READ_BYTES
-        if cycle.length is not None:  # never beyond: it may be the next request (A-16)
-            size = min(size, cycle.length - cycle.received)
+        left = None if cycle.length is None else cycle.length - cycle.received
         try:
-            data = self._environ["wsgi.input"].read(size)
+            data = self._environ["wsgi.input"].read(read_bytes(bytes_waiting(self._environ), left))
             piece = cycle.data(data)
             if not data:
                 cycle.end()

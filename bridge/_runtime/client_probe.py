@@ -1,14 +1,21 @@
-"""Whether the client of a WSGI request has left: WSGI has no word for it, but some servers can tell."""
+"""What some servers let us know of the client of a WSGI request: whether it has left, what it has sent."""
 
 from __future__ import annotations
 
 import _socket
 import socket
 import ssl
+from array import array
 
 from bridge.types import Environ
 
-__all__ = ["client_has_left"]
+try:
+    import fcntl
+    import termios
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["bytes_waiting", "client_has_left"]
 
 _SOCKETS = ("gunicorn.socket", "werkzeug.socket")
 
@@ -23,11 +30,29 @@ def client_has_left(environ: Environ) -> bool:
     ask = environ.get("waitress.client_disconnected")
     if ask is not None:
         return bool(ask())
+    found = _plain_socket(environ)
+    return found is not None and _at_end(found.fileno())
+
+
+def bytes_waiting(environ: Environ) -> int:
+    """Tell how many bytes of the client wait in the kernel; 0 where the server does not let us know."""
+    found = _plain_socket(environ)
+    if found is None or fcntl is None:
+        return 0
+    count = array("i", [0])
+    try:
+        fcntl.ioctl(found.fileno(), termios.FIONREAD, count)
+    except (OSError, ValueError):  # closed by the server
+        return 0
+    return count[0]
+
+
+def _plain_socket(environ: Environ) -> socket.socket | None:
     for name in _SOCKETS:
         found = environ.get(name)
         if isinstance(found, socket.socket) and not isinstance(found, ssl.SSLSocket):
-            return _at_end(found.fileno())
-    return False
+            return found
+    return None
 
 
 def _at_end(descriptor: int) -> bool:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from bridge._protocol.websocket import ABNORMAL, Close, sendable
-from bridge._runtime.crossing import HIGH_WATER_BYTES
 from bridge.errors import ClientDisconnected
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ Incoming: TypeAlias = "str | bytes | Close"
 CLOSE_SECONDS: Final = 5.0
 """How long the other end has to answer a close, and to take what is still unsent, before it is cut off."""
 
+_HIGH_WATER_BYTES: Final = 64 * 1024  # of each direction; there may be thousands of sockets
 _MESSAGE_OVERHEAD_BYTES: Final = 128  # what a waiting message costs beside its bytes
 _MOST_HEAD_BYTES: Final = 64 * 1024
 
@@ -72,7 +72,7 @@ class Channel(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; called by the loop."""
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        self._transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
         if self._ping_interval is not None:
             self._timer = self._loop.call_later(self._ping_interval, self._ping)
 
@@ -133,7 +133,7 @@ class Channel(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return
         # Half the mark to begin again; an ended channel reads on to see the socket end.
-        low = HIGH_WATER_BYTES if self._reading else HIGH_WATER_BYTES // 2
+        low = _HIGH_WATER_BYTES if self._reading else _HIGH_WATER_BYTES // 2
         wanted = self._end is not None or (self._writable and self._waiting_bytes <= low)
         if wanted != self._reading:
             self._reading = wanted

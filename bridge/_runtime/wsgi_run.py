@@ -10,20 +10,17 @@ from typing import Any, TypeAlias
 from bridge._protocol.head import Head, head_from_wsgi
 from bridge._protocol.response import ResponseCycle
 from bridge._runtime.context import adopt_locals
-from bridge._runtime.crossing import HIGH_WATER_BYTES, Outlet
+from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES, Outlet
 from bridge._runtime.naming import name_of
 from bridge.errors import AppProtocolError, AppTypeError
 from bridge.types import Environ, ExcInfo, Write, WSGIApp
 
-__all__ = ["BLOCK_OVERHEAD_BYTES", "Part", "WSGIRun"]
+__all__ = ["Part", "WSGIRun"]
 
 _log = logging.getLogger("bridge.wsgi")
 
 Part: TypeAlias = "tuple[Head, bytes, bool]"
 """The head, which leaves with the first part, a block, and whether more will come."""
-
-BLOCK_OVERHEAD_BYTES = 128
-"""What a block in flight costs beside its bytes; keeps a flood of one-byte blocks bounded."""
 
 
 class WSGIRun:

@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge._protocol.request_body import RequestBodyCycle
+from bridge._protocol.request_body import (
+    LEAST_READ_BYTES,
+    MOST_READ_BYTES,
+    RequestBodyCycle,
+    read_bytes,
+)
 from bridge.errors import BodyTooLarge, ClientDisconnected
 from tests._protocol.strategies import LAW
 
@@ -98,3 +103,20 @@ def test_an_undeclared_body_is_refused_exactly_when_it_is_over_the_limit(
         refused = True
 
     assert refused == (len(b"".join(chunks)) > limit)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "left", "size"),
+    [
+        pytest.param(0, 10**9, LEAST_READ_BYTES, id="unknown"),
+        pytest.param(100_000, 10**9, 100_000, id="there"),
+        pytest.param(100_000, None, LEAST_READ_BYTES, id="chunked"),
+        pytest.param(10**9, 10**9, MOST_READ_BYTES, id="more-than-the-most"),
+        pytest.param(10**9, 10, 10, id="never-beyond-the-body"),
+    ],
+)
+def test_more_than_the_least_is_asked_for_only_where_it_is_there(
+    waiting: int, left: int | None, size: int
+) -> None:
+    """A read that waits keeps the answer from leaving: a client that sends in step with it would hang."""
+    assert read_bytes(waiting, left) == size

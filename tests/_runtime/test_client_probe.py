@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge._runtime.client_probe import client_has_left
+from bridge._runtime.client_probe import bytes_waiting, client_has_left
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -52,3 +52,16 @@ def test_a_closed_socket_has_no_client() -> None:
     closed.close()
 
     assert client_has_left({"gunicorn.socket": closed})
+
+
+def test_what_waits_in_the_socket_is_counted(pair: Pair) -> None:
+    pair[1].sendall(b"x" * 1000)
+
+    assert bytes_waiting({"gunicorn.socket": pair[0]}) == 1000
+
+
+def test_nothing_is_known_to_wait_where_no_socket_is_shown_or_it_is_closed() -> None:
+    closed = socket.socket()
+    closed.close()
+
+    assert bytes_waiting({}) == bytes_waiting({"werkzeug.socket": closed}) == 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bridge._runtime.crossing import HIGH_WATER_BYTES
+from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES
 from bridge._runtime.loop import shared_loop_thread
 from bridge.errors import AppProtocolError
 from tests.contract.asgi_specimens import (
@@ -196,7 +196,8 @@ def test_of_small_blocks_no_more_than_the_high_water_mark_is_ahead(size: int) ->
 
     for taken in range(1, 200):
         settle()
-        assert producer.sent * (size + 128) <= HIGH_WATER_BYTES + (taken + 1) * (size + 128)
+        counted = size + BLOCK_OVERHEAD_BYTES
+        assert producer.sent * counted <= HIGH_WATER_BYTES + (taken + 1) * counted
         next(blocks)
     blocks.close()  # type: ignore[attr-defined]
 

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from bridge import WSGIToASGI
-from bridge._runtime.crossing import HIGH_WATER_BYTES
-from bridge._runtime.wsgi_run import BLOCK_OVERHEAD_BYTES
+from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES
 from bridge.errors import AppProtocolError
 from bridge.types import Environ, StartResponse
 from tests.contract import wsgi_specimens
