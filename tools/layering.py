@@ -62,7 +62,7 @@ _THREAD_ROOMS: Final = frozenset({"_runtime", "wsgi_to_asgi", "asgi_to_wsgi"})
 _OUTSIDE_THE_CORE: Final = frozenset({"integrations", "testing", "cli", "__main__"})
 _EMPTY_NAMES: Final = frozenset({"base", "common", "helpers", "utils"})
 # The one file of each optional library, which nothing imports at its top.
-_OPTIONAL: Final = {"bridge._protocol.frames": "wsproto"}
+_OPTIONAL: Final = {"bridge._protocol.frames": "wsproto", "bridge._runtime.greenlets": "gevent"}
 _LONG: Final = 320
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import weakref
 from typing import Any, Literal, Protocol
 
 from bridge._runtime.crossing import Mailbox
 from bridge._runtime.ending import close_at_exit
-from bridge._runtime.fork import reset_in_child
+from bridge._runtime.fork import LateLock, reset_in_child
 from bridge._runtime.lifespan import Lifespan
 from bridge._runtime.lineage import keep
 from bridge._runtime.loop import LoopThread
@@ -75,7 +74,7 @@ class AppLife:
 
     def after_fork(self) -> None:
         """Begin afresh in a forked child: each worker has its own lifespan (L-15)."""
-        self._lock = threading.Lock()
+        self._lock = LateLock()
         self._lifespan: Lifespan | None = None
         self._failure: LifespanFailed | None = None
         self.state: dict[str, Any] | None = None

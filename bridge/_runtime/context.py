@@ -9,10 +9,16 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["adopt_locals", "copy_changes", "forget_changes", "keep_until_next"]
+__all__ = ["adopt_locals", "copy_changes", "forget_changes", "keep_until_next", "renew_locals"]
 
 _MISSING = object()
 _left = threading.local()
+
+
+def renew_locals() -> None:
+    """Begin afresh what each thread keeps: gevent has made greenlets of threads, perhaps after the import."""
+    global _left
+    _left = threading.local()
 
 
 def adopt_locals() -> None:

@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from bridge.errors import ClientDisconnected
 
@@ -39,12 +39,19 @@ class Mailbox:
 
     Only the post that finds nobody called yet pays `call_soon_threadsafe`; the others ride along. This
     is why the cost of a crossing falls as concurrency rises.
+
+    Args:
+        loop: the event loop.
+        queue_type: what its threads wait at.
     """
 
-    __slots__ = ("_called", "_posts", "loop")
+    __slots__ = ("_called", "_posts", "loop", "queue_type")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, queue_type: type[SimpleQueue[Any]] = SimpleQueue
+    ) -> None:
         self.loop = loop
+        self.queue_type = queue_type
         self._posts: deque[Callable[[], object]] = deque()
         self._called = False
 
@@ -143,7 +150,7 @@ class Outlet(Generic[T]):
     def _wait_for_room(self) -> None:
         gate = self._gate
         if gate is None:
-            gate = self._gate = SimpleQueue()
+            gate = self._gate = self._mailbox.queue_type()
         low = self._high // 2
         while self._posted - self._sent > low and not self.closed:
             self._blocked = True
@@ -227,7 +234,7 @@ class Inlet(Generic[T]):
         self._mailbox = mailbox
         self._high = high_water_bytes
         # Unbounded in itself: `room()` is what bounds it. Its `get` is a lock of C, woken without polling.
-        self._items: SimpleQueue[tuple[T, int]] = SimpleQueue()
+        self._items: SimpleQueue[tuple[T, int]] = mailbox.queue_type()
         self._posted = 0
         self._taken = 0
         self._room: asyncio.Future[None] | None = None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
-from bridge._runtime.fork import reset_in_child
+from bridge._runtime.fork import LateLock, reset_in_child
 from bridge._runtime.lifespan import Lifespan
 from bridge.errors import LifespanFailed
 from bridge.types import ASGIApp, Message, Receive, Scope, Send
@@ -43,7 +42,7 @@ class StartOnce:
 
     def after_fork(self) -> None:
         """Begin afresh in a forked child: each worker starts its own (L-15)."""
-        self._lock = threading.Lock()
+        self._lock = LateLock()
         self._failure: BaseException | None = None
         self.started = False
 

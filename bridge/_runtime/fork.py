@@ -7,10 +7,12 @@ then fork. Threads do not survive that, and a lock may have been held by one of 
 from __future__ import annotations
 
 import os
+import threading
+from types import TracebackType
 from typing import Protocol
 from weakref import WeakSet
 
-__all__ = ["Forkable", "reset_in_child"]
+__all__ = ["Forkable", "LateLock", "reset_in_child"]
 
 
 class Forkable(Protocol):
@@ -18,6 +20,25 @@ class Forkable(Protocol):
 
     def after_fork(self) -> None:
         """Forget the threads, queues and locks of the parent without touching them."""
+
+
+class LateLock:
+    """A lock made by its first use, which may be held across a wait.
+
+    gunicorn's gevent worker patches `threading` after the fork, so with `--preload` after the app is there: a
+    lock from before would stop the hub where it only should stop a greenlet.
+    """
+
+    def __enter__(self) -> None:
+        lock: threading.Lock = self.__dict__.setdefault(
+            "_lock", threading.Lock()
+        )  # at once: one lock for all
+        lock.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__dict__["_lock"].release()
 
 
 _live: WeakSet[Forkable] = WeakSet()

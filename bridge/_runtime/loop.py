@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from queue import SimpleQueue
+from types import ModuleType
+from typing import Any, Protocol, TypeVar
 
-from bridge._runtime.crossing import Mailbox
+from bridge._runtime.context import renew_locals
+from bridge._runtime.crossing import Inlet, Mailbox
 from bridge._runtime.ending import close_at_exit
-from bridge._runtime.fork import reset_in_child
+from bridge._runtime.fork import LateLock, reset_in_child
 from bridge._runtime.lineage import watch_tasks
 from bridge.errors import BridgeError, Overloaded
 
@@ -28,11 +31,16 @@ T = TypeVar("T")
 _abandoned: list[object] = []
 
 
+class _Thread(Protocol):
+    def start(self) -> None: ...
+    def join(self, timeout: float) -> None: ...
+
+
 class LoopThread:
     """An event loop on a thread of its own: started by its first use, ended by `close()`.
 
     It survives whatever its apps do, and a fork: the child begins without a loop. uvloop is used where it
-    is installed.
+    is installed. Under gevent the thread is one of the system all the same, and the loop asyncio's.
 
     Args:
         loop_factory: makes the loop; None for uvloop if there is one, else asyncio's.
@@ -49,9 +57,9 @@ class LoopThread:
         """Begin afresh in a forked child, which has neither the thread nor a loop of its own."""
         if self._mailbox is not None:
             _abandoned.append(self._mailbox)
-        self._lock = threading.Lock()
+        self._lock = LateLock()
         self._mailbox = None
-        self._thread: threading.Thread | None = None
+        self._thread: _Thread | None = None
 
     @property
     def running(self) -> bool:
@@ -71,31 +79,40 @@ class LoopThread:
                 mailbox = self._mailbox
                 if mailbox is None:
                     mailbox = self._start()
-        if threading.current_thread() is self._thread:
+        if asyncio._get_running_loop() is mailbox.loop:
             raise BridgeError("ASGIToWSGI was called on the event loop that it needs: call it in a thread")
         return mailbox
 
     def _start(self) -> Mailbox:
         if self._closed_for_good:
             raise Overloaded("the process ends")
-        ready: Future[Mailbox] = Future()
         # A daemon: it is closed at exit, after its adapters; a stuck app must not keep the process alive.
         close_at_exit(self)
-        self._thread = threading.Thread(target=self._run, args=(ready,), name="bridge-loop", daemon=True)
+        greenlets = _greenlets()
+        if greenlets is None:
+            ready: SimpleQueue[Mailbox | BaseException] = SimpleQueue()
+            self._thread = threading.Thread(target=lambda: self._run(ready), name="bridge-loop", daemon=True)
+        else:
+            renew_locals()
+            ready = greenlets.HubQueue()
+            self._thread = greenlets.SystemThread(lambda: self._run(ready, greenlets), "bridge-loop")
         self._thread.start()
-        self._mailbox = ready.result()
-        return self._mailbox
+        begun = ready.get()
+        if isinstance(begun, BaseException):
+            raise begun
+        self._mailbox = begun
+        return begun
 
-    def _run(self, ready: Future[Mailbox]) -> None:
+    def _run(self, ready: SimpleQueue[Mailbox | BaseException], greenlets: ModuleType | None = None) -> None:
         try:
-            loop = (self._factory or _best_loop)()
+            loop = (self._factory or (_best_loop if greenlets is None else greenlets.new_event_loop))()
         except BaseException as exc:  # the starter waits for it
-            ready.set_exception(exc)
+            ready.put(exc)
             return
         asyncio.set_event_loop(loop)
         watch_tasks(loop)
-        mailbox = Mailbox(loop)
-        ready.set_result(mailbox)
+        mailbox = Mailbox(loop, SimpleQueue if greenlets is None else greenlets.HubQueue)
+        ready.put(mailbox)
         try:
             while True:
                 try:
@@ -112,7 +129,12 @@ class LoopThread:
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop and wait for its end. Called from any thread but the loop's."""
-        return asyncio.run_coroutine_threadsafe(work, self.start().loop).result()
+        mailbox = self.start()
+        inlet: Inlet[asyncio.Task[T]] = Inlet(mailbox)  # waits also where the thread is a greenlet
+        context = contextvars.copy_context()
+        begin = mailbox.loop.create_task
+        mailbox.post(lambda: begin(work, context=context).add_done_callback(inlet.put))
+        return inlet.get().result()
 
     def close(self) -> None:
         """End the loop and its thread; what still runs on it is cancelled. The next use starts another."""
@@ -143,12 +165,17 @@ async def _wind_up(loop: asyncio.AbstractEventLoop) -> None:
             await loop.shutdown_default_executor()
 
 
+def _greenlets() -> ModuleType | None:
+    """Give what it takes where gevent has made greenlets of threads."""
+    monkey: Any = sys.modules.get("gevent.monkey")
+    if monkey is None or not monkey.is_module_patched("threading"):
+        return None
+    import bridge._runtime.greenlets
+
+    return bridge._runtime.greenlets
+
+
 def _best_loop() -> asyncio.AbstractEventLoop:
-    gevent: Any = sys.modules.get("gevent.monkey")
-    if gevent is not None and gevent.is_module_patched("threading"):
-        # The thread of this loop is a greenlet: uvloop would wait without its hub, and stop every other one.
-        # asyncio's own loop waits in gevent's selector.
-        return asyncio.new_event_loop()
     try:
         import uvloop
     except ImportError:

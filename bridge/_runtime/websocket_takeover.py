@@ -58,6 +58,8 @@ def take_over(sock: socket.socket, environ: Environ) -> Taken:
     """
     if isinstance(sock, ssl.SSLSocket):
         ours, theirs = socket.socketpair()
+        # The loop is in another thread of the system, whose hub is not that of gevent's socket.
+        ours = _plain_socket().socket(ours.family, ours.type, ours.proto, fileno=ours.detach())
         early = _early(environ, _buffered_only)
         return Taken(ours, early, Relay(sock, theirs))
     taken = _swap(sock)
