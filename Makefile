@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: demo demo-wsgi chromium test test-all check fix conformance figures mounting bench bench-quick coverage lock clean
+.PHONY: demo demo-wsgi chromium valgrind wrk test test-all check fix conformance figures mounting bench bench-quick bench-guard coverage lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -25,9 +25,9 @@ demo: $(READY)  ## the demo site under uvicorn, until Ctrl-C
 demo-wsgi: $(READY)  ## the reverse under gunicorn, until Ctrl-C
 	$(BIN)/python -m examples.demo wsgi
 
-chromium:  ## Debian's browser for the browser tests, which are skipped without one
-	@command -v chromium >/dev/null || apt-get install --yes --no-install-recommends chromium \
-		|| echo "no chromium: the browser tests will be skipped"
+chromium valgrind wrk:  ## a program of Debian's; what needs one that cannot be had says that it is skipped
+	@command -v $@ >/dev/null || { apt-get update -qq && apt-get install -qq --no-install-recommends $@; } \
+		|| echo "no $@: what needs it will be skipped"
 
 test: $(READY) chromium  ## every test
 	$(BIN)/python -X dev -m pytest
@@ -45,21 +45,25 @@ conformance: $(READY)  ## write docs/reference/conformance.md from the tests
 figures: $(READY)  ## measure, and write docs/reference/figures.md
 	$(BIN)/python -m tools.figures
 
-bench: $(BENCH_READY)  ## compare with the peers, write docs/reference/performance.md and its plots
+bench: $(BENCH_READY) wrk  ## compare with the peers, write docs/reference/performance.md and its plots
 	$(BIN)/python -m benchmarks full
 
-bench-quick: $(BENCH_READY)  ## the same in short; prints the tables only
+bench-quick: $(BENCH_READY) wrk  ## the same in short; prints the tables only
 	$(BIN)/python -m benchmarks quick
+
+bench-guard: $(READY) valgrind  ## the instructions of a request, against the stored figures
+	$(BIN)/python -m benchmarks.guard
 
 mounting: $(READY)  ## mount every framework in every other, write docs/reference/mounting.md
 	$(BIN)/python -m tools.mounting write
 
-check: $(READY)  ## format, lint, types, import direction, conformance
+check: $(READY) valgrind  ## format, lint, types, import direction, conformance, instructions of a request
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m tools.layering
 	$(BIN)/python -m tools.conformance check
+	$(BIN)/python -m benchmarks.guard
 
 fix: $(READY)  ## format, and mend what can be mended
 	$(BIN)/ruff format .
