@@ -16,6 +16,7 @@ from bridge._runtime.body import BodyFeed, Input
 from bridge._runtime.context import copy_changes
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, Mailbox, Outlet
 from bridge._runtime.errors_stream import ErrorsStream
+from bridge._runtime.loop import asyncio_loop
 from bridge._runtime.naming import name_of
 from bridge._runtime.watch import Watchkeeper
 from bridge._runtime.workers import WorkerPool
@@ -145,6 +146,7 @@ class WSGIToASGI:
 
         Raises:
             ValueError: the scope is of a type that a WSGI app cannot serve.
+            ConfigurationError: the server does not run on asyncio; its startup has failed, if it has one.
             Exception: what the app raised, unchanged, for the server or the middleware to handle.
         """
         kind = scope["type"]
@@ -211,18 +213,19 @@ class WSGIToASGI:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket, or refuse it cleanly before anything is accepted (AA-03, S-30)."""
+        desk = self._desk_here()
         if (await receive())["type"] != "websocket.connect":
             return
         try:
             if self._websockets is None:
                 raise PeerProtocolError("WebSockets are not enabled", status_hint=403)
-            await self._websockets.serve(scope, receive, send, self._desk_here().mailbox)
+            await self._websockets.serve(scope, receive, send, desk.mailbox)
         except (PeerProtocolError, Overloaded, RequestTimedOut) as exc:
             body, headers = _refusal(exc.status_hint)
             await deny(scope, send, exc.status_hint, headers, body)
 
     def _desk_here(self) -> _Desk:
-        loop = asyncio.get_running_loop()
+        loop = asyncio_loop()
         desk = self._desk
         if desk is None or desk.mailbox.loop is not loop:
             # Another loop than last time: the requests of the former keep what they have (AA-15).
@@ -247,6 +250,11 @@ class WSGIToASGI:
         while True:
             kind = (await receive())["type"]
             if kind == "lifespan.startup":
+                try:
+                    asyncio_loop()
+                except ConfigurationError as exc:
+                    await send({"type": "lifespan.startup.failed", "message": str(exc)})
+                    return
                 await send({"type": "lifespan.startup.complete"})
             elif kind == "lifespan.shutdown":
                 await asyncio.to_thread(self.close)

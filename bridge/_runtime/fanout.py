@@ -9,7 +9,8 @@ from typing import Any, Protocol, TypeVar
 
 from bridge._runtime.fork import LateLock, reset_in_child
 from bridge._runtime.lifespan import Lifespan
-from bridge.errors import LifespanFailed
+from bridge._runtime.loop import asyncio_loop
+from bridge.errors import ConfigurationError, LifespanFailed
 from bridge.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["Lifespans", "StartOnce", "Startable", "StartsInside", "answer_lifespan"]
@@ -192,6 +193,7 @@ class StartsInside:
         async def receive_and_start() -> Message:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                asyncio_loop()  # the answer to another kind of server is below
                 await asyncio.to_thread(self._inside.start)
             return message
 
@@ -202,5 +204,5 @@ class StartsInside:
 
         try:
             await self.adapter(scope, receive_and_start, close_and_send)
-        except LifespanFailed as exc:
+        except (LifespanFailed, ConfigurationError) as exc:
             await send({"type": "lifespan.startup.failed", "message": str(exc)})

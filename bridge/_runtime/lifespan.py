@@ -8,6 +8,7 @@ from typing import Any
 
 from bridge._protocol.lifespan import LifespanCycle, LifespanState
 from bridge._runtime.lineage import keep
+from bridge._runtime.loop import asyncio_loop
 from bridge._runtime.naming import name_of
 from bridge.errors import LifespanFailed
 from bridge.types import ASGIApp, Message
@@ -50,9 +51,11 @@ class Lifespan:
 
         Raises:
             LifespanFailed: the app said so, took too long, or has no lifespan though one is required.
+            ConfigurationError: there is no asyncio loop to run it on.
         """
+        loop = asyncio_loop()
         self._events.put_nowait({"type": "lifespan.startup"})
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task = loop.create_task(self._run())
         # An adapter may be dropped without a close: the garbage collector must not tear an app down, in
         # whatever thread that runs.
         keep(self._task)

@@ -18,9 +18,9 @@ from bridge._runtime.crossing import Inlet, Mailbox
 from bridge._runtime.ending import close_at_exit
 from bridge._runtime.fork import LateLock, reset_in_child
 from bridge._runtime.lineage import watch_tasks
-from bridge.errors import BridgeError, Overloaded
+from bridge.errors import BridgeError, ConfigurationError, Overloaded
 
-__all__ = ["LoopThread", "shared_loop_thread"]
+__all__ = ["LoopThread", "asyncio_loop", "shared_loop_thread"]
 
 _log = logging.getLogger("bridge.loop")
 
@@ -190,3 +190,18 @@ _shared = LoopThread()
 def shared_loop_thread() -> LoopThread:
     """Give the loop of this process that all adapters use unless told otherwise (A-38)."""
     return _shared
+
+
+def asyncio_loop() -> asyncio.AbstractEventLoop:
+    """Give the running loop of an ASGI server.
+
+    Raises:
+        ConfigurationError: the server does not run on asyncio, as hypercorn's trio worker.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigurationError(
+            "the server runs on something else than asyncio, as hypercorn does with --worker-class trio; "
+            "bridge needs asyncio (or uvloop)"
+        ) from None

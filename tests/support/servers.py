@@ -83,6 +83,7 @@ COMMANDS: dict[str, list[str]] = {
         "asyncio",
     ],
     "hypercorn": ["hypercorn", "{app}", "--bind", "127.0.0.1:{port}", "--graceful-timeout", "1"],
+    "hypercorn-trio": ["hypercorn", "{app}", "--bind", "127.0.0.1:{port}", "--worker-class", "trio"],
     "daphne": ["daphne", "-b", "127.0.0.1", "-p", "{port}", "{app}"],
     "granian": ["granian", "{app}", "--interface", "asgi", "--host", "127.0.0.1", "--port", "{port}"],
     "waitress": ["waitress", "--host", "127.0.0.1", "--port", "{port}", "{app}"],
