@@ -120,6 +120,9 @@ def scope_of_websocket(scope: Scope, handshake: Handshake) -> Scope:
     found["scheme"] = "wss" if scope["scheme"] in ("https", "wss") else "ws"
     found["subprotocols"] = handshake.subprotocols
     found["extensions"] = {"websocket.http.response": {}}
+    tls = (scope.get("extensions") or {}).get("tls")
+    if tls is not None:
+        found["extensions"]["tls"] = tls
     return found
 
 

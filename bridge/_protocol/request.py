@@ -21,6 +21,7 @@ from bridge._protocol.paths import (
     text_from_native,
     trim_prefix,
 )
+from bridge._protocol.tls import add_tls, tls_from_environ
 from bridge.errors import PeerProtocolError
 from bridge.types import Environ, RawHeaders, Scope
 
@@ -117,6 +118,9 @@ def environ_from_scope(
     environ.update(template)
     if scheme == "https":
         environ["HTTPS"] = "on"  # and no such key on http: some readers take any value for "on" (T-09)
+        extensions = scope.get("extensions")
+        if extensions:
+            add_tls(environ, extensions.get("tls"))
     headers = scope.get("headers") or ()
     if type(headers) is not list:
         headers = list(headers)  # it may be a generator, and is read again (AA-10)
@@ -182,7 +186,7 @@ def _server_from_host(host: str | None, scheme: str) -> tuple[str, str]:
 def scope_from_environ(environ: Environ, limits: Limits) -> Scope:
     """Translate the head of a WSGI request into the scope of an ASGI HTTP connection.
 
-    Pure: reads the environ and keeps no reference to it. `state` and `extensions` are the caller's.
+    Pure: reads the environ and keeps no reference to it. `state` is the caller's.
 
     Args:
         environ: only what PEP 3333 demands need be there.
@@ -217,12 +221,13 @@ def scope_from_environ(environ: Environ, limits: Limits) -> Scope:
     headers = _carried_headers(environ, limits) if "bridge.scope" in environ else None
     if headers is None:
         headers = headers_from_environ(environ, limits)
+    scheme = environ.get("wsgi.url_scheme") or "http"
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": _VERSIONS.get(environ.get("SERVER_PROTOCOL") or "", "1.1"),
         "method": method,
-        "scheme": environ.get("wsgi.url_scheme") or "http",
+        "scheme": scheme,
         "path": path if path.isascii() else text_from_native(path),
         "raw_path": raw_path("", path, uri),
         "query_string": raw_from_native(query),
@@ -230,7 +235,7 @@ def scope_from_environ(environ: Environ, limits: Limits) -> Scope:
         "headers": headers,
         "client": _client(environ),
         "server": _server(environ),
-        "extensions": {},
+        "extensions": {"tls": tls_from_environ(environ)} if scheme == "https" else {},
     }
 
 
