@@ -10,6 +10,7 @@ from bridge._protocol.head import status_line
 from bridge._protocol.headers import content_length, native_from_raw_headers
 from bridge._protocol.kind import kind_of
 from bridge._protocol.limits import Limits, check_seconds
+from bridge._protocol.refusal import refusal
 from bridge._protocol.request import scope_from_environ
 from bridge._protocol.request_body import RequestBodyCycle
 from bridge._runtime.app_life import AppLife
@@ -266,11 +267,6 @@ class _Stream:
 
 
 def _refuse(start_response: StartResponse, status: int) -> _Whole:
-    """Answer with a fixed text: nothing of the request comes back (SEC-26)."""
-    line = status_line(status)
-    body = line[4:].encode("ascii")
-    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
-    if status == 426:
-        headers.append(("Sec-WebSocket-Version", "13"))  # S-18
-    start_response(line, headers)
+    body, headers = refusal(status)
+    start_response(status_line(status), native_from_raw_headers(headers))
     return _Whole([body])

@@ -31,7 +31,8 @@ from bridge._runtime.crossing import Mailbox
 from bridge._runtime.naming import name_of
 from bridge._runtime.websocket_set import WebSocketSet
 from bridge._runtime.websocket_takeover import Taken, socket_of, take_over
-from bridge._runtime.workers import WorkerPool
+from bridge._runtime.workers import Hook, WorkerPool
+from bridge._runtime.wsgi_run import MakeRun
 from bridge._runtime.wsgi_websocket import DENIAL, WSGIWebSocket
 from bridge.errors import (
     AppProtocolError,
@@ -76,6 +77,9 @@ class WSGIWebSockets:
         refuse_underscores: see `WSGIToASGI`.
         accept_timeout: how long the app may take to accept or to deny, in seconds; None for no limit.
         on_dropped: told the hop-by-hop fields of an ordinary response.
+        make_run: makes the call of the app.
+        on_worker_start: see `WSGIToASGI`.
+        on_worker_stop: see `WSGIToASGI`.
 
     Raises:
         ConfigurationError: an argument is wrong.
@@ -93,6 +97,9 @@ class WSGIWebSockets:
         refuse_underscores: bool,
         accept_timeout: float | None,
         on_dropped: Callable[[Head], None],
+        make_run: MakeRun,
+        on_worker_start: Hook | None,
+        on_worker_stop: Hook | None,
     ) -> None:
         import bridge._protocol.frames  # noqa: F401 - a missing wsproto is found here, not by a client
 
@@ -104,11 +111,19 @@ class WSGIWebSockets:
         self._refuse_underscores = refuse_underscores
         self._accept_timeout = accept_timeout
         self._on_dropped = on_dropped
+        self._make_run = make_run
+        self._on_worker_start = on_worker_start
+        self._on_worker_stop = on_worker_stop
         self._open = WebSocketSet(most)
         self._pool = self._new_pool()
 
     def _new_pool(self) -> WorkerPool:
-        return WorkerPool(self._threads, name=f"bridge-ws-{name_of(self._app)}")  # starts nothing
+        return WorkerPool(  # starts nothing
+            self._threads,
+            name=f"bridge-ws-{name_of(self._app)}",
+            on_start=self._on_worker_start,
+            on_stop=self._on_worker_stop,
+        )
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, mailbox: Mailbox) -> None:
         """Serve one, whose `websocket.connect` has been received.
@@ -130,6 +145,7 @@ class WSGIWebSockets:
             refuse_underscores=self._refuse_underscores,
             accept_timeout=self._accept_timeout,
             on_dropped=self._on_dropped,
+            make_run=self._make_run,
         )
         try:
             self._open.add(session, mailbox)

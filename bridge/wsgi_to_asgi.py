@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import sys
-from collections.abc import Collection
-from typing import Final, TextIO
+from collections.abc import Callable, Collection
+from typing import TextIO
 
 from bridge._protocol.head import Head
 from bridge._protocol.kind import kind_of
 from bridge._protocol.limits import Limits, check_seconds
+from bridge._protocol.refusal import refusal
 from bridge._protocol.request import environ_from_scope
 from bridge._runtime.body import BodyFeed, Input
 from bridge._runtime.context import copy_changes
@@ -20,7 +22,7 @@ from bridge._runtime.loop import asyncio_loop
 from bridge._runtime.naming import name_of
 from bridge._runtime.watch import Watchkeeper
 from bridge._runtime.workers import WorkerPool
-from bridge._runtime.wsgi_run import Part, WSGIRun
+from bridge._runtime.wsgi_run import Part, run_maker
 from bridge.errors import (
     AppProtocolError,
     ClientDisconnected,
@@ -29,22 +31,12 @@ from bridge.errors import (
     PeerProtocolError,
     RequestTimedOut,
 )
-from bridge.types import Environ, RawHeaders, Receive, Scope, Send, WSGIApp
+from bridge.types import Environ, Receive, Scope, Send, WSGIApp
 from bridge.websocket import WSGIWebSockets, deny
 
 __all__ = ["WSGIToASGI"]
 
 _log = logging.getLogger("bridge.wsgi")
-
-_REASONS: Final = {
-    400: b"Bad Request",
-    403: b"Forbidden",
-    413: b"Content Too Large",
-    414: b"URI Too Long",
-    431: b"Request Header Fields Too Large",
-    503: b"Service Unavailable",
-    504: b"Gateway Timeout",
-}
 
 
 class WSGIToASGI:
@@ -72,6 +64,11 @@ class WSGIToASGI:
             `threads`; one more is answered 503.
         websocket_origins: the values of Origin that may open a WebSocket, such as "https://example.org";
             another is answered 403. None for any, which leaves it to the app.
+        on_worker_start: called without arguments in each thread of the app before its first request. What one
+            of these three hooks raises is logged.
+        on_worker_stop: called in each thread after its last request.
+        after_request: called in the thread of each request when it is over, in its context, also if it failed
+            or was abandoned: to give a database session or a connection back.
         shutdown_timeout: how long `lifespan.shutdown` and `close()` wait for running requests, in
             seconds; None for as long as they take.
         request_timeout: how long the app may take to begin its response, in seconds; then the client gets a
@@ -99,6 +96,9 @@ class WSGIToASGI:
         websocket: bool = False,
         max_websockets: int = 100,
         websocket_origins: Collection[str] | None = None,
+        on_worker_start: Callable[[], object] | None = None,
+        on_worker_stop: Callable[[], object] | None = None,
+        after_request: Callable[[], object] | None = None,
         shutdown_timeout: float | None = 30.0,
         request_timeout: float | None = None,
     ) -> None:
@@ -117,8 +117,14 @@ class WSGIToASGI:
             raise ConfigurationError(f"limits={limits!r}: expected a Limits, or None")
         if errors is not None and not hasattr(errors, "write"):
             raise ConfigurationError(f"errors={errors!r}: expected a text stream, or None for standard error")
+        _check_hooks(
+            on_worker_start=on_worker_start, on_worker_stop=on_worker_stop, after_request=after_request
+        )
         self.app = app
         self._threads = threads
+        self._on_worker_start = on_worker_start
+        self._on_worker_stop = on_worker_stop
+        self._make_run = run_maker(after_request)
         self._limits = limits or Limits()
         self._strict = strict
         self._refuse_underscores = refuse_underscores
@@ -137,6 +143,9 @@ class WSGIToASGI:
                 refuse_underscores=refuse_underscores,
                 accept_timeout=request_timeout,
                 on_dropped=self._report_dropped,
+                make_run=self._make_run,
+                on_worker_start=on_worker_start,
+                on_worker_stop=on_worker_stop,
             )
         self._desk: _Desk | None = None
         self._reported: set[bytes] = set()
@@ -172,8 +181,9 @@ class WSGIToASGI:
         outlet: Outlet[Part] = Outlet(desk.mailbox)
         feed.on_disconnect = outlet.cut
         try:
-            run = WSGIRun(self.app, environ, outlet, self._report_dropped)
+            run = self._make_run(self.app, environ, outlet, self._report_dropped)
             try:
+                environ["bridge.client_disconnected"] = feed.client_disconnected
                 environ["wsgi.input"] = await feed.prefetch() if feed.wanted else Input(feed)
                 self._pool.submit(run)
                 desk.watchkeeper.add(feed)
@@ -195,7 +205,10 @@ class WSGIToASGI:
                 copy_changes(run.context)  # seen by the middleware outside as soon as all is complete
             await send({"type": "http.response.body", "body": data, "more_body": False})
         except ClientDisconnected:
-            pass  # ordinary life: the run has been told, and ends in its thread (AA-11)
+            feed.lost = True  # ordinary life: the run is told, and ends in its thread (AA-11)
+        except BaseException:  # of the app, which is over; or the server cancels, or its send() says so
+            feed.lost = True
+            raise
         finally:
             desk.watchkeeper.remove(feed)
             outlet.close()
@@ -221,7 +234,7 @@ class WSGIToASGI:
                 raise PeerProtocolError("WebSockets are not enabled", status_hint=403)
             await self._websockets.serve(scope, receive, send, desk.mailbox)
         except (PeerProtocolError, Overloaded, RequestTimedOut) as exc:
-            body, headers = _refusal(exc.status_hint)
+            body, headers = refusal(exc.status_hint)
             await deny(scope, send, exc.status_hint, headers, body)
 
     def _desk_here(self) -> _Desk:
@@ -233,7 +246,12 @@ class WSGIToASGI:
         return desk
 
     def _new_pool(self) -> WorkerPool:
-        return WorkerPool(self._threads, name=f"bridge-{name_of(self.app)}")  # starts nothing
+        return WorkerPool(  # starts nothing
+            self._threads,
+            name=f"bridge-{name_of(self.app)}",
+            on_start=self._on_worker_start,
+            on_stop=self._on_worker_stop,
+        )
 
     def _report_dropped(self, head: Head) -> None:
         names = ", ".join(sorted({name.decode("latin-1") for name in head.dropped}))
@@ -288,6 +306,12 @@ class _Desk:
         self.watchkeeper = Watchkeeper(loop)
 
 
+def _check_hooks(**hooks: object) -> None:
+    for name, hook in hooks.items():
+        if hook is not None and (not callable(hook) or inspect.iscoroutinefunction(hook)):
+            raise ConfigurationError(f"{name}={hook!r}: expected a function without arguments, not async")
+
+
 def _template(errors: ErrorsStream, multithread: bool, multiprocess: bool | None) -> Environ:
     """Build the part of the environ that is the same for each request (W-10, W-12, E-07)."""
     if multiprocess is None:
@@ -306,18 +330,6 @@ def _template(errors: ErrorsStream, multithread: bool, multiprocess: bool | None
 
 
 async def _refuse(send: Send, status: int) -> None:
-    body, headers = _refusal(status)
+    body, headers = refusal(status)
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-def _refusal(status: int) -> tuple[bytes, RawHeaders]:
-    """Give a fixed text and its headers: nothing of the request comes back (SEC-26)."""
-    body = _REASONS[status]
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", b"%d" % len(body)),
-    ]
-    if status == 503:
-        headers.append((b"retry-after", b"1"))
-    return body, headers

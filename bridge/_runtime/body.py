@@ -60,6 +60,7 @@ class BodyFeed:
         wanted: whether a body was announced, and may be fetched before the app asks: not where the client
             waits for `100 Continue`, which the first `receive()` sends (W-51).
         on_disconnect: called on the loop, once, when the client has gone.
+        lost: whether the request is over without a complete response.
         refusal: set when the body has gone over its limit.
 
     Raises:
@@ -76,6 +77,7 @@ class BodyFeed:
         "_receive",
         "_watching",
         "closed",
+        "lost",
         "on_disconnect",
         "refusal",
         "wanted",
@@ -94,6 +96,7 @@ class BodyFeed:
         self._watching = False
         self._pump: asyncio.Task[None] | None = None
         self.closed = False
+        self.lost = False
         self.on_disconnect: Callable[[], None] | None = None
         self.refusal: BodyTooLarge | None = None
 
@@ -137,6 +140,22 @@ class BodyFeed:
         if isinstance(item, Exception):
             raise item
         return _END
+
+    def client_disconnected(self) -> bool:
+        """Tell whether the client is known to have left; what `environ["bridge.client_disconnected"]` is.
+
+        A response that is complete was not cut short, whoever leaves later. The first call has the loop watch
+        from then on, so it may be too early to know; not while the client waits for `100 Continue`, which to
+        watch would send.
+        """
+        if self.lost:
+            return True
+        if not self._watching and not self.closed:
+            try:
+                self._mailbox.post(self.outlived)
+            except ClientDisconnected:  # the loop is closed
+                return True
+        return False
 
     # ------------------------------------------------------------ on the loop
 
@@ -232,6 +251,7 @@ class BodyFeed:
     def _disconnected(self) -> None:
         self._end(ClientDisconnected("the client disconnected before its request body was complete"))
         self._watching = False
+        self.lost = True
         if self.on_disconnect is not None:
             self.on_disconnect()
 

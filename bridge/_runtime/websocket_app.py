@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from bridge._protocol.head import Head
 from bridge._runtime.crossing import Outlet
-from bridge._runtime.wsgi_run import Part, WSGIRun
+from bridge._runtime.wsgi_run import MakeRun, Part
 from bridge.errors import Overloaded
 from bridge.types import Environ, ExcInfo, StartResponse, Write, WSGIApp
 
@@ -24,6 +24,7 @@ class WebSocketCall:
         environ: the upgrade request; the app's from now on.
         outlet: takes an ordinary response in place of the upgrade, and the end of the app.
         on_dropped: told the hop-by-hop fields that were taken out of such a response.
+        make_run: makes the call of the app.
 
     Attributes:
         sock: the bridge's end.
@@ -38,7 +39,12 @@ class WebSocketCall:
     __slots__ = ("_app", "_app_sock", "_run", "accepted", "failure", "handed_on", "on_end", "sock")
 
     def __init__(
-        self, app: WSGIApp, environ: Environ, outlet: Outlet[Part], on_dropped: Callable[[Head], None]
+        self,
+        app: WSGIApp,
+        environ: Environ,
+        outlet: Outlet[Part],
+        on_dropped: Callable[[Head], None],
+        make_run: MakeRun,
     ) -> None:
         try:
             self.sock, self._app_sock = socket.socketpair()
@@ -48,7 +54,7 @@ class WebSocketCall:
         environ["wsgi.input"] = io.BytesIO()
         # simple-websocket 1.1 looks here first. Its gunicorn mode would raise StopIteration in the app.
         environ["werkzeug.socket"] = self._app_sock
-        self._run = WSGIRun(self._call, environ, outlet, on_dropped)
+        self._run = make_run(self._call, environ, outlet, on_dropped)
         self.accepted = False
         self.handed_on = False
         self.failure: BaseException | None = None

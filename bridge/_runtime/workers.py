@@ -7,13 +7,18 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import TypeAlias
 
 from bridge._runtime.fork import reset_in_child
+from bridge._runtime.naming import name_of
 from bridge.errors import Overloaded
 
-__all__ = ["WorkerPool"]
+__all__ = ["Hook", "WorkerPool", "call_hook"]
 
 _log = logging.getLogger("bridge.workers")
+
+Hook: TypeAlias = Callable[[], object]
+"""What a user has called in the worker threads."""
 
 IDLE_SECONDS = 30.0
 """How long a thread without work is kept."""
@@ -33,11 +38,22 @@ class WorkerPool:
     Args:
         threads: the most jobs that run at once, 1 or more.
         name: the prefix of the thread names.
+        on_start: called in each thread before its first job.
+        on_stop: called in each thread after its last job. The thread counts until it returns.
     """
 
-    def __init__(self, threads: int, *, name: str = "bridge-wsgi") -> None:
+    def __init__(
+        self,
+        threads: int,
+        *,
+        name: str = "bridge-wsgi",
+        on_start: Hook | None = None,
+        on_stop: Hook | None = None,
+    ) -> None:
         self.threads = threads
         self._name = name
+        self._on_start = on_start
+        self._on_stop = on_stop
         self.after_fork()
         reset_in_child(self)
 
@@ -108,11 +124,22 @@ class WorkerPool:
             raise Overloaded("no thread could be started") from exc
 
     def _work(self) -> None:
+        called = True
+        while True:
+            call_hook(self._on_start)
+            self._take_jobs(called=called)
+            call_hook(self._on_stop)
+            with self._lock:
+                if not self._jobs:
+                    self._leave()
+                    return
+            called = False  # jobs came while the hook ran, and found no room for another thread
+
+    def _take_jobs(self, *, called: bool) -> None:
         """Take jobs until there are none for `IDLE_SECONDS`, or the pool is closed."""
         lock, jobs = self._lock, self._jobs
         gate = threading.Lock()
         gate.acquire()
-        called = True
         while True:
             job = call = None
             with lock:
@@ -122,7 +149,6 @@ class WorkerPool:
                     job = jobs.popleft()
                     call = self._next_call() if jobs else None
                 elif self.closed:
-                    self._leave()
                     return
                 else:
                     self._parked.append(gate)
@@ -145,7 +171,6 @@ class WorkerPool:
         with self._lock:
             if gate in self._parked:
                 self._parked.remove(gate)
-                self._leave()
                 return False
         return gate.acquire()  # called in the last moment: the release is there, or about to be
 
@@ -176,3 +201,13 @@ class WorkerPool:
         for thread in left:
             thread.join()  # it has said that it leaves, and does nothing more
         return ended
+
+
+def call_hook(hook: Hook | None) -> None:
+    """Call what a user gave; what it raises is logged, and the thread goes on (SEC-34)."""
+    if hook is None:
+        return
+    try:
+        hook()
+    except BaseException:
+        _log.exception("%s failed", name_of(hook))

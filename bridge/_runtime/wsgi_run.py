@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
@@ -12,10 +13,11 @@ from bridge._protocol.response import ResponseCycle
 from bridge._runtime.context import adopt_locals
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES, Outlet
 from bridge._runtime.naming import name_of
+from bridge._runtime.workers import Hook, call_hook
 from bridge.errors import AppProtocolError, AppTypeError
 from bridge.types import Environ, ExcInfo, Write, WSGIApp
 
-__all__ = ["Part", "WSGIRun"]
+__all__ = ["MakeRun", "Part", "WSGIRun", "run_maker"]
 
 _log = logging.getLogger("bridge.wsgi")
 
@@ -206,6 +208,37 @@ class WSGIRun:
 
     def _name(self) -> str:
         return name_of(self._app)
+
+
+MakeRun: TypeAlias = Callable[[WSGIApp, Environ, Outlet[Part], Callable[[Head], None]], WSGIRun]
+"""Makes the run of a request."""
+
+
+class _RunWithHook(WSGIRun):
+    """A run after which something is called: in the same thread and context, also if it failed."""
+
+    __slots__ = ("_hook",)
+
+    def __init__(
+        self,
+        app: WSGIApp,
+        environ: Environ,
+        outlet: Outlet[Part],
+        on_dropped: Callable[[Head], None],
+        *,
+        hook: Hook,
+    ) -> None:
+        super().__init__(app, environ, outlet, on_dropped)
+        self._hook = hook
+
+    def __call__(self) -> None:
+        super().__call__()
+        self.context.run(call_hook, self._hook)
+
+
+def run_maker(after_request: Hook | None) -> MakeRun:
+    """Give what makes the runs: without a hook the plain class, so that the hook costs nothing (W-62)."""
+    return WSGIRun if after_request is None else functools.partial(_RunWithHook, hook=after_request)
 
 
 def _iterable(kind: type) -> bool:

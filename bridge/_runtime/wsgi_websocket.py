@@ -27,7 +27,7 @@ from bridge._protocol.websocket import (
 from bridge._runtime.crossing import Mailbox, Outlet
 from bridge._runtime.websocket_app import WebSocketCall, means_closed
 from bridge._runtime.websocket_channel import Channel, check_size, open_channel
-from bridge._runtime.wsgi_run import Part
+from bridge._runtime.wsgi_run import MakeRun, Part
 from bridge.errors import AppProtocolError, ClientDisconnected, RequestTimedOut
 from bridge.types import Environ, Message, Receive, Scope, Send, WSGIApp
 
@@ -49,6 +49,7 @@ class WSGIWebSocket:
         refuse_underscores: see `WSGIToASGI`.
         accept_timeout: how long the app may take to accept or to deny, in seconds; None for no limit.
         on_dropped: told the hop-by-hop fields of an ordinary response.
+        make_run: makes the call of the app.
 
     Raises:
         PeerProtocolError: the request cannot be translated safely.
@@ -66,6 +67,7 @@ class WSGIWebSocket:
         refuse_underscores: bool,
         accept_timeout: float | None,
         on_dropped: Callable[[Head], None],
+        make_run: MakeRun,
     ) -> None:
         from bridge._protocol.frames import Frames
 
@@ -82,7 +84,7 @@ class WSGIWebSocket:
         frames = Frames(client=True, max_message_bytes=limits.max_message_bytes)
         self._channel = Channel(frames, awaits_head=True)
         self._first_part: asyncio.Future[Part] | None = None
-        self.call = WebSocketCall(app, environ, self._outlet, on_dropped)
+        self.call = WebSocketCall(app, environ, self._outlet, on_dropped, make_run)
 
     async def serve(self, submit: Callable[[Callable[[], None]], None], receive: Receive, send: Send) -> None:
         """Run the app in a thread and carry what is said, until either side ends it.

@@ -199,3 +199,88 @@ def test_a_forked_child_begins_with_an_empty_pool(pool: WorkerPool) -> None:
     assert os.read(read, 10) == b"fresh"
     os.close(read)
     os.close(write)
+
+
+# ---------------------------------------------------------------- hooks
+
+
+def test_each_thread_is_started_before_its_first_job_and_stopped_after_its_last() -> None:
+    steps: dict[int, list[str]] = {}
+
+    def step(name: str) -> None:
+        steps.setdefault(threading.get_ident(), []).append(name)
+
+    pool = WorkerPool(3, on_start=lambda: step("start"), on_stop=lambda: step("stop"))
+    meeting = threading.Barrier(3, timeout=SECONDS)
+
+    def job() -> None:
+        meeting.wait()
+        step("job")
+
+    for _ in range(3):
+        pool.submit(job)
+    assert pool.close(SECONDS)
+
+    assert list(steps.values()) == [["start", "job", "stop"]] * 3
+
+
+def test_close_waits_for_the_hook_of_each_thread() -> None:
+    stopping, release = threading.Event(), threading.Event()
+
+    def on_stop() -> None:
+        stopping.set()
+        assert release.wait(SECONDS)
+
+    pool = WorkerPool(1, on_stop=on_stop)
+    pool.submit(print)
+
+    assert not pool.close(0)
+    assert stopping.wait(SECONDS)
+    assert not pool.close(0)
+    release.set()
+    assert pool.close(SECONDS)
+
+
+def test_a_job_that_comes_while_the_only_thread_stops_is_not_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bridge._runtime.workers.IDLE_SECONDS", 0.01)
+    steps: list[str] = []
+    stopping, release, done = threading.Event(), threading.Event(), threading.Event()
+
+    def on_stop() -> None:
+        steps.append("stop")
+        stopping.set()
+        assert release.wait(SECONDS)
+
+    pool = WorkerPool(1, on_start=lambda: steps.append("start"), on_stop=on_stop)
+    pool.submit(print)
+    assert stopping.wait(SECONDS)
+
+    def job() -> None:
+        steps.append("job")
+        done.set()
+
+    pool.submit(job)
+    release.set()
+
+    assert done.wait(SECONDS)
+    assert steps[:4] == ["start", "stop", "start", "job"]
+    assert pool.close(SECONDS)
+
+
+@pytest.mark.spec("SEC-34")
+@pytest.mark.parametrize("error", [SystemExit, ValueError])
+def test_a_hook_that_raises_is_logged_and_the_thread_goes_on(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise error
+
+    done = threading.Event()
+    pool = WorkerPool(1, on_start=fail, on_stop=fail)
+    pool.submit(done.set)
+
+    assert done.wait(SECONDS)
+    assert pool.close(SECONDS)
+    assert [record.exc_info and record.exc_info[0] for record in caplog.records] == [error, error]
