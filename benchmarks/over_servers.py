@@ -19,6 +19,9 @@ from tests.support.servers import Server, free_port, run
 
 CONNECTIONS = 16
 
+FLOOR = "floor"
+"""What no bridge can beat: the app on the same server without a bridge; see `served`."""
+
 _FACTORY = "benchmarks.served:{}"
 
 # No access log anywhere: it is a cost of the server, and not all write one by default.
@@ -49,12 +52,14 @@ FLASK = {
     "granian": (GRANIAN, "flask_native"),
     "waitress": (WAITRESS, "flask_native"),
     "a2wsgi": (UVICORN, "flask_in_a2wsgi"),
+    FLOOR: (UVICORN, "flask_floor"),
 }
 FASTAPI = {
     peers.US: (GUNICORN, "fastapi_bridged"),
     "native WSGI": (GUNICORN, "wsgi_native"),
     "Flask": (GUNICORN, "flask_native"),
     "a2wsgi": (GUNICORN, "fastapi_in_a2wsgi"),
+    FLOOR: (GUNICORN, "fastapi_floor"),
     "uvicorn, native": (UVICORN, "fastapi_native"),
 }
 

@@ -42,10 +42,12 @@ NOTES = {
     "`loop.run_in_executor(pool, app, environ, start_response)` with a pool of 40 threads. Less is better.",
     "P2": "Time of one request, divided by that of a bare "
     "`asyncio.run_coroutine_threadsafe(app(scope, receive, send), loop).result()`. Less is better.",
-    "P3": "`wrk` with 16 connections; one process each. The bridge and a2wsgi under uvicorn. More is better.",
+    "P3": "`wrk` with 16 connections; one process each. The bridge and a2wsgi under uvicorn. "
+    "Floor: the app called on the loop of uvicorn itself, without thread, translation or rule. More is better.",
     "P4": "The samples of P3, divided by those of granian, a server written in Rust. More is better.",
     "P5": "The same runs. Less is better.",
-    "P6": "`wrk` with 16 connections; gunicorn gthread with 16 threads for all of them. More is better.",
+    "P6": "`wrk` with 16 connections; gunicorn gthread with 16 threads for all of them. "
+    "Floor: FastAPI by a bare `run_coroutine_threadsafe`, without a translation or a rule. More is better.",
     "P7": "One response of many blocks, each given away as soon as it is made. More is better.",
     "P8": "A WSGI app bridged under uvicorn against a native ASGI app there, an ASGI app bridged under "
     "gunicorn against a native WSGI app there; each block is a new one. More is better.",
