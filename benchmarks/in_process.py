@@ -268,24 +268,32 @@ def _blocks_in_thread(app: WSGIApp, count: int) -> float:
 
 def import_time(effort: Effort) -> list[Case]:
     """Measure what an import adds to an interpreter that has asyncio."""
-    modules = {peers.US: "bridge", "a2wsgi": "a2wsgi", "asgiref": "asgiref.wsgi"}
-    contestants: Contestants = {
-        name: partial(_import_ms, module)
-        for name, module in modules.items()
-        if name == peers.US or peers.load(name, module, "__name__") is not None
+    statements = {
+        "import of the package": {peers.US: "import bridge", "a2wsgi": "import a2wsgi"},
+        "import of both adapters": {
+            peers.US: "from bridge import ASGIToWSGI, WSGIToASGI",
+            "a2wsgi": "from a2wsgi import ASGIMiddleware, WSGIMiddleware",
+        },
     }
-    case = Case("P10", "import beyond the interpreter and asyncio", "ms", None, 30.0)
-    for turn in contestants.values():
-        turn()  # writes the byte code
-    for number in range(effort.imports):
-        take_turns(case, contestants, number)
-    return [case]
+    cases: list[Case] = []
+    for title, by_name in statements.items():
+        contestants: Contestants = {
+            name: partial(_import_ms, statement)
+            for name, statement in by_name.items()
+            if name == peers.US or peers.load(name, name, "__name__") is not None
+        }
+        case = Case("P10", f"{title}, beyond the interpreter and asyncio", "ms", None, 30.0)
+        for turn in contestants.values():
+            turn()  # writes the byte code
+        for number in range(effort.imports):
+            take_turns(case, contestants, number)
+        cases.append(case)
+    return cases
 
 
-def _import_ms(module: str) -> float:
+def _import_ms(statement: str) -> float:
     code = (
-        "import asyncio, time; start = time.perf_counter(); "
-        f"import {module}; print(time.perf_counter() - start)"
+        f"import asyncio, time; start = time.perf_counter(); {statement}; print(time.perf_counter() - start)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return float(done.stdout) * 1000

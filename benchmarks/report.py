@@ -43,7 +43,7 @@ NOTES = {
     "P2": "Time of one request, divided by that of a bare "
     "`asyncio.run_coroutine_threadsafe(app(scope, receive, send), loop).result()`. Less is better.",
     "P3": "`wrk` with 16 connections; one process each. The bridge and a2wsgi under uvicorn. "
-    "Floor: the app called on the loop of uvicorn itself, without thread, translation or rule. More is better.",
+    "Floor: the app called on uvicorn's loop itself, without thread, translation or rule. More is better.",
     "P4": "The samples of P3, divided by those of granian, a server written in Rust. More is better.",
     "P5": "The same runs. Less is better.",
     "P6": "`wrk` with 16 connections; gunicorn gthread with 16 threads for all of them. "

@@ -1,13 +1,17 @@
 """Serve WSGI apps as ASGI, and ASGI apps as WSGI."""
 
-from bridge._protocol.limits import Limits
-from bridge._runtime.loop import LoopThread
-from bridge.adapt import as_asgi, as_wsgi, detect
-from bridge.asgi_to_wsgi import ASGIToWSGI
-from bridge.lifespan import compose_lifespan
-from bridge.site import Site
-from bridge.stack import Stack, asgi, wsgi
-from bridge.wsgi_to_asgi import WSGIToASGI
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bridge._protocol.limits import Limits
+    from bridge._runtime.loop import LoopThread
+    from bridge.adapt import as_asgi, as_wsgi, detect
+    from bridge.asgi_to_wsgi import ASGIToWSGI
+    from bridge.lifespan import compose_lifespan
+    from bridge.site import Site
+    from bridge.stack import Stack, asgi, wsgi
+    from bridge.wsgi_to_asgi import WSGIToASGI
 
 __version__ = "0.1.0.dev0"
 __all__ = [
@@ -24,3 +28,31 @@ __all__ = [
     "detect",
     "wsgi",
 ]
+
+# Each name is imported when it is asked for (PEP 562): who mounts one app does not wait for Site and Stack.
+_HOMES = {
+    "ASGIToWSGI": "bridge.asgi_to_wsgi",
+    "Limits": "bridge._protocol.limits",
+    "LoopThread": "bridge._runtime.loop",
+    "Site": "bridge.site",
+    "Stack": "bridge.stack",
+    "WSGIToASGI": "bridge.wsgi_to_asgi",
+    "as_asgi": "bridge.adapt",
+    "as_wsgi": "bridge.adapt",
+    "asgi": "bridge.stack",
+    "compose_lifespan": "bridge.lifespan",
+    "detect": "bridge.adapt",
+    "wsgi": "bridge.stack",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = found  # asked for once only
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
