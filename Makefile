@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: demo demo-wsgi chromium valgrind wrk test test-all check fix conformance figures mounting bench bench-quick bench-guard coverage lock clean
+.PHONY: demo demo-wsgi chromium valgrind wrk test test-all check fix conformance figures mounting matrix bench bench-quick bench-guard coverage lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -56,6 +56,9 @@ bench-guard: $(READY) valgrind  ## the instructions of a request, against the st
 
 mounting: $(READY)  ## mount every framework in every other, write docs/reference/mounting.md
 	$(BIN)/python -m tools.mounting write
+
+matrix: $(READY)  ## serve every app with every server, write docs/reference/servers.md
+	$(BIN)/python -m tools.servers write
 
 check: $(READY) valgrind  ## format, lint, types, import direction, conformance, instructions of a request
 	$(BIN)/ruff format --check .

@@ -86,6 +86,29 @@ COMMANDS: dict[str, list[str]] = {
     "hypercorn-trio": ["hypercorn", "{app}", "--bind", "127.0.0.1:{port}", "--worker-class", "trio"],
     "daphne": ["daphne", "-b", "127.0.0.1", "-p", "{port}", "{app}"],
     "granian": ["granian", "{app}", "--interface", "asgi", "--host", "127.0.0.1", "--port", "{port}"],
+    "uwsgi": [
+        "--http-socket",
+        "127.0.0.1:{port}",
+        "--module",
+        "{app}",
+        "--master",
+        "--die-on-term",
+        "--need-app",
+        "--threads",
+        "4",
+        "--home",
+        sys.prefix,
+    ],
+    "granian-wsgi": ["granian", "{app}", "--interface", "wsgi", "--host", "127.0.0.1", "--port", "{port}"],
+    "gunicorn-asgi": [
+        "gunicorn",
+        "{app}",
+        "--bind",
+        "127.0.0.1:{port}",
+        "--no-control-socket",
+        "--worker-class",
+        "asgi",
+    ],
     "waitress": ["waitress", "--host", "127.0.0.1", "--port", "{port}", "{app}"],
 }
 
@@ -146,7 +169,9 @@ def serve(kind: str, app: str, *options: str, env: dict[str, str] | None = None)
         command = [*command[:-1], *options, command[-1]]
     else:
         command += options
-    with run([sys.executable, "-m", *command], port, env=env) as server:
+    # uWSGI is a program and no module.
+    program = [str(Path(sys.prefix, "bin/uwsgi"))] if kind == "uwsgi" else [sys.executable, "-m"]
+    with run([*program, *command], port, env=env) as server:
         yield server
 
 
