@@ -20,7 +20,7 @@ from typing import TypeAlias
 from bridge._protocol.head import Head, head_from_asgi
 from bridge._protocol.request_body import RequestBodyCycle, read_bytes
 from bridge._protocol.response import ResponseCycle
-from bridge._runtime.client_probe import bytes_waiting, client_has_left
+from bridge._runtime.client_probe import bytes_waiting, client_has_left, departure
 from bridge._runtime.context import adopt_locals, copy_changes, forget_changes, keep_until_next
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, Inlet, Mailbox
 from bridge._runtime.naming import name_of
@@ -131,7 +131,7 @@ class ASGIRun:
         Raises:
             BodyTooLarge: the request body is over its limit; `refusal` has it too.
             RequestTimedOut: no part came in time; `refusal` has it too.
-            ClientDisconnected: the client, or the loop, is gone.
+            ClientDisconnected: the client, or the loop, is gone; waitress gets its own: see `departure()`.
             BaseException: what the app raised, or AppProtocolError if it ended without an end.
         """
         inlet = self._inlet
@@ -157,7 +157,7 @@ class ASGIRun:
             self.refusal = RequestTimedOut(f"{name_of(self._app)} did not answer in time")
             raise self.refusal
         if client_has_left(self._environ):
-            raise ClientDisconnected
+            raise departure(self._environ)
 
     def leave(self) -> None:
         """Tell the app that the client has gone: the server closed the response early (A-33)."""

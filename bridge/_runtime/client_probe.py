@@ -5,8 +5,11 @@ from __future__ import annotations
 import _socket
 import socket
 import ssl
+import sys
 from array import array
+from typing import Any
 
+from bridge.errors import ClientDisconnected
 from bridge.types import Environ
 
 try:
@@ -15,7 +18,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["bytes_waiting", "client_has_left"]
+__all__ = ["bytes_waiting", "client_has_left", "departure"]
 
 _SOCKETS = ("gunicorn.socket", "werkzeug.socket")
 
@@ -26,12 +29,19 @@ def client_has_left(environ: Environ) -> bool:
     Waitress 3.0 offers `waitress.client_disconnected`, which learns of it only while its server reads ahead
     (`channel_request_lookahead` of 1 or more). gunicorn 27 and Werkzeug 3.1 show their socket: a look at
     what it has to read costs no byte of it. Not under TLS, where what is there to read is no data yet.
+    uWSGI 2.0 tells the descriptor of the request that runs in this thread: the connection of the client, or
+    of the proxy in front, which closes it when the client leaves.
     """
     ask = environ.get("waitress.client_disconnected")
     if ask is not None:
         return bool(ask())
     found = _plain_socket(environ)
-    return found is not None and _at_end(found.fileno())
+    if found is not None:
+        return _at_end(found.fileno())
+    if "uwsgi.version" in environ:
+        uwsgi: Any = sys.modules.get("uwsgi")  # a module of the server's process, in no file
+        return uwsgi is not None and _at_end(uwsgi.connection_fd())
+    return False
 
 
 def bytes_waiting(environ: Environ) -> int:
@@ -53,6 +63,21 @@ def _plain_socket(environ: Environ) -> socket.socket | None:
         if isinstance(found, socket.socket) and not isinstance(found, ssl.SSLSocket):
             return found
     return None
+
+
+def departure(environ: Environ) -> Exception:
+    """Give what to raise toward the server when the client has left, so that it is no error in its log.
+
+    Waitress 3.0 logs any OSError of an app with its traceback, and only takes its own error, which is no
+    OSError, for a lost client. The others know ours by its errno.
+    """
+    gone = ClientDisconnected()
+    if "waitress.client_disconnected" in environ:
+        own: Any = getattr(sys.modules.get("waitress.channel"), "ClientDisconnected", None)
+        if own is not None:
+            error: Exception = own(str(gone))
+            return error
+    return gone
 
 
 def _at_end(descriptor: int) -> bool:

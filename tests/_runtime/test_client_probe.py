@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge._runtime.client_probe import bytes_waiting, client_has_left
+from bridge._runtime.client_probe import bytes_waiting, client_has_left, departure
+from bridge.errors import ClientDisconnected
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -65,3 +66,10 @@ def test_nothing_is_known_to_wait_where_no_socket_is_shown_or_it_is_closed() -> 
     closed.close()
 
     assert bytes_waiting({}) == bytes_waiting({"werkzeug.socket": closed}) == 0
+
+
+def test_a_departure_is_what_the_server_takes_for_one() -> None:
+    from waitress.channel import ClientDisconnected as WaitressClientDisconnected
+
+    assert type(departure({"waitress.client_disconnected": lambda: True})) is WaitressClientDisconnected
+    assert type(departure({})) is ClientDisconnected

@@ -19,6 +19,7 @@ _OPTIONS = {
     "uvicorn-h11": [],
     "gunicorn": ["--threads", str(THREADS)],
     "gunicorn-sync": [],
+    "uwsgi": [],
     "waitress": [f"--threads={THREADS}"],
 }
 

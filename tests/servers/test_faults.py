@@ -283,13 +283,17 @@ def test_clients_that_leave_a_slow_app_cost_no_thread(site: Site, key: str) -> N
 @pytest.mark.spec("SEC-20")
 @pytest.mark.parametrize(
     ("kind", "options"),
-    [("gunicorn", ()), ("waitress", ("--channel-request-lookahead=1",))],
-    ids=["gunicorn", "waitress"],
+    [("gunicorn", ()), ("uwsgi", ()), ("waitress", ("--channel-request-lookahead=1",))],
+    ids=["gunicorn", "uwsgi", "waitress"],
 )
 def test_clients_that_leave_idle_streams_cost_no_thread(
     start_site: Start, key: str, kind: str, options: tuple[str, ...]
 ) -> None:
-    """The app waits for something that never comes, so no write tells the server of the lost client."""
+    """The app waits for something that never comes, so no write tells the server of the lost client.
+
+    Nor is it an error in the log: waitress 3.0 prints a traceback for an OSError of ours, and has an error of
+    its own for this. uWSGI 2.0 prints whatever ends an iteration.
+    """
     with start_site(kind, *options) as site:
         for _ in range(THREADS):
             with site.server.connect() as sock:
@@ -299,6 +303,7 @@ def test_clients_that_leave_idle_streams_cost_no_thread(
         with site.server.connect(timeout=20) as sock:
             sock.sendall(head("/"))
             assert read_reply(sock).body == b"hello"
+        assert kind == "uwsgi" or "Traceback" not in site.server.output
 
 
 @pytest.mark.spec("SEC-22", "AA-17", "A-33")
