@@ -29,7 +29,7 @@ def neighbour(effort: Effort) -> list[Case]:
     case = Case("P12", f"{SLOW_CONNECTIONS} slow requests pending, p99 above idle", "ms", None, 2.0)
     with ExitStack() as stack:
         contestants: Contestants = {}
-        for name, app in {peers.US: "slow_bridged", "a2wsgi": "slow_in_a2wsgi"}.items():
+        for name, app in {peers.US: "served:slow_bridged", "a2wsgi": "served:slow_in_a2wsgi"}.items():
             if name == "a2wsgi" and peers.load(name, "a2wsgi", "WSGIMiddleware") is None:
                 continue
             server = stack.enter_context(serving(UVICORN, app))

@@ -20,9 +20,9 @@ from tests.support.servers import Server, free_port, run
 CONNECTIONS = 16
 
 FLOOR = "floor"
-"""What no bridge can beat: the app on the same server without a bridge; see `served`."""
+"""What no bridge can beat: the app on the same server without a bridge; see `floors`."""
 
-_FACTORY = "benchmarks.served:{}"
+_FACTORY = "benchmarks.{}"
 
 # No access log anywhere: it is a cost of the server, and not all write one by default.
 UVICORN = ["uvicorn", _FACTORY, "--factory", "--port", "{port}", "--no-access-log", "--log-level", "warning"]
@@ -47,20 +47,20 @@ WAITRESS = [
 ]
 
 FLASK = {
-    peers.US: (UVICORN, "flask_bridged"),
-    "gunicorn": (GUNICORN, "flask_native"),
-    "granian": (GRANIAN, "flask_native"),
-    "waitress": (WAITRESS, "flask_native"),
-    "a2wsgi": (UVICORN, "flask_in_a2wsgi"),
-    FLOOR: (UVICORN, "flask_floor"),
+    peers.US: (UVICORN, "served:flask_bridged"),
+    "gunicorn": (GUNICORN, "served:flask_native"),
+    "granian": (GRANIAN, "served:flask_native"),
+    "waitress": (WAITRESS, "served:flask_native"),
+    "a2wsgi": (UVICORN, "served:flask_in_a2wsgi"),
+    FLOOR: (UVICORN, "floors:flask_floor"),
 }
 FASTAPI = {
-    peers.US: (GUNICORN, "fastapi_bridged"),
-    "native WSGI": (GUNICORN, "wsgi_native"),
-    "Flask": (GUNICORN, "flask_native"),
-    "a2wsgi": (GUNICORN, "fastapi_in_a2wsgi"),
-    FLOOR: (GUNICORN, "fastapi_floor"),
-    "uvicorn, native": (UVICORN, "fastapi_native"),
+    peers.US: (GUNICORN, "served:fastapi_bridged"),
+    "native WSGI": (GUNICORN, "served:wsgi_native"),
+    "Flask": (GUNICORN, "served:flask_native"),
+    "a2wsgi": (GUNICORN, "served:fastapi_in_a2wsgi"),
+    FLOOR: (GUNICORN, "floors:fastapi_floor"),
+    "uvicorn, native": (UVICORN, "served:fastapi_native"),
 }
 
 
@@ -116,7 +116,7 @@ def _loads(contestants: dict[str, tuple[list[str], str]], effort: Effort) -> dic
 
 
 def _installed(name: str, command: list[str], app: str) -> bool:
-    needed = [command[0], app.partition("_")[0], *(["a2wsgi"] if name == "a2wsgi" else [])]
+    needed = [command[0], app.partition(":")[2].partition("_")[0], *(["a2wsgi"] if name == "a2wsgi" else [])]
     lacking = [package for package in needed if package != "wsgi" and find_spec(package) is None]
     if lacking:
         peers.skipped[f"{name} ({app})"] = f"not installed: {', '.join(lacking)}"
@@ -124,7 +124,7 @@ def _installed(name: str, command: list[str], app: str) -> bool:
 
 
 def serving(command: list[str], app: str) -> AbstractContextManager[Server]:
-    """Run a server with an app of `served`, until the block ends."""
+    """Run a server with an app of `served` or `floors`, until the block ends."""
     port = free_port()
     filled = [part.replace("{}", app).replace("{port}", str(port)) for part in command]
     return run([sys.executable, "-m", *filled], port)

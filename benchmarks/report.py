@@ -50,7 +50,8 @@ NOTES = {
     "Floor: FastAPI by a bare `run_coroutine_threadsafe`, without a translation or a rule. More is better.",
     "P7": "One response of many blocks, each given away as soon as it is made. More is better.",
     "P8": "A WSGI app bridged under uvicorn against a native ASGI app there, an ASGI app bridged under "
-    "gunicorn against a native WSGI app there; each block is a new one. More is better.",
+    "gunicorn against a native WSGI app there; each block is a new one. Floor: the app in a thread, or on a loop, "
+    "with four blocks between it and the server and nothing else. More is better.",
     "P9": "Growth of the server while a client has asked for 1 GiB and reads nothing for a second, and "
     "memory of each request while 1 000 are pending, with the threads that wait. Less is better.",
     "P10": "Milliseconds that an import adds to an interpreter that has imported asyncio. Less is better.",

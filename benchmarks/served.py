@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import io
-import sys
-import threading
 import time
 from collections.abc import Iterable
 from typing import Any, cast
 
 from bridge import ASGIToWSGI, WSGIToASGI
-from bridge.types import ASGIApp, Environ, Message, Receive, Scope, Send, StartResponse, WSGIApp
-
-try:
-    import uvloop
-except ImportError:
-    uvloop = None
+from bridge.types import ASGIApp, Environ, Receive, Scope, Send, StartResponse, WSGIApp
 
 BODY = b'{"message":"Hello, world!"}'
 
@@ -45,43 +36,6 @@ def flask_in_a2wsgi() -> ASGIApp:
     return cast("ASGIApp", WSGIMiddleware(cast("Any", flask_native())))
 
 
-def flask_floor() -> ASGIApp:
-    """Call the Flask app on the event loop itself, with an environ made beforehand.
-
-    No bridge can be faster: there is no thread, translation or rule, and the loop stands still meanwhile.
-    """
-    app = flask_native()
-    template = {
-        "REQUEST_METHOD": "GET",
-        "SCRIPT_NAME": "",
-        "PATH_INFO": "/",
-        "QUERY_STRING": "",
-        "SERVER_NAME": "127.0.0.1",
-        "SERVER_PORT": "80",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "HTTP_HOST": "127.0.0.1",
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-    }
-    headers = [(b"content-type", b"text/html; charset=utf-8"), (b"content-length", b"13")]
-
-    async def floor(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            raise ValueError("http only")
-        result = app(template.copy(), lambda status, headers, exc_info=None: bytes)
-        body = b"".join(result)
-        result.close()  # type: ignore[attr-defined]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    return floor
-
-
 def fastapi_native() -> ASGIApp:
     """Make a FastAPI app with one page."""
     from fastapi import FastAPI
@@ -97,48 +51,6 @@ def fastapi_native() -> ASGIApp:
 
 def fastapi_bridged() -> WSGIApp:
     return ASGIToWSGI(fastapi_native())
-
-
-def fastapi_floor() -> WSGIApp:
-    """Run the FastAPI app on a loop by the bare call of asyncio, with a scope made beforehand.
-
-    No bridge that keeps to one loop can do with less: nothing is translated, no rule is applied.
-    """
-    app = fastapi_native()
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": "/",
-        "raw_path": b"/",
-        "query_string": b"",
-        "root_path": "",
-        "headers": [],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 80),
-    }
-    loop = (uvloop or asyncio).new_event_loop()
-    started = threading.Lock()
-    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(BODY)))]
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    def floor(environ: Environ, start_response: StartResponse) -> list[bytes]:
-        body: list[bytes] = []
-
-        async def send(message: Message) -> None:
-            body.append(message.get("body", b""))
-
-        if started.acquire(blocking=False):  # in the worker, not before it is forked
-            threading.Thread(target=loop.run_forever, daemon=True).start()
-        asyncio.run_coroutine_threadsafe(app(scope.copy(), receive, send), loop).result()
-        start_response("200 OK", headers)
-        return [b"".join(body)]
-
-    return floor
 
 
 def fastapi_in_a2wsgi() -> WSGIApp:
@@ -217,17 +129,18 @@ async def asgi_transfer(scope: Scope, receive: Receive, send: Send) -> None:
             length += len(event.get("body", b""))
             more = event.get("more_body", False)
         answer = str(length).encode()
-        await send({"type": "http.response.start", "status": 200, "headers": _plain(len(answer))})
+        await send({"type": "http.response.start", "status": 200, "headers": plain(len(answer))})
         await send({"type": "http.response.body", "body": answer, "more_body": False})
         return
     count, size = map(int, scope["query_string"].split(b","))
-    await send({"type": "http.response.start", "status": 200, "headers": _plain(count * size * 1024)})
+    await send({"type": "http.response.start", "status": 200, "headers": plain(count * size * 1024)})
     for left in reversed(range(count)):
         block = b"x" * (size * 1024)
         await send({"type": "http.response.body", "body": block, "more_body": left > 0})
 
 
-def _plain(length: int) -> list[tuple[bytes, bytes]]:
+def plain(length: int) -> list[tuple[bytes, bytes]]:
+    """Make the head of a plain response."""
     return [(b"content-type", b"text/plain"), (b"content-length", b"%d" % length)]
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from benchmarks import peers
 from benchmarks.effort import Effort
 from benchmarks.measure import Case, Contestants, take_turns
-from benchmarks.over_servers import GUNICORN, UVICORN, serving
+from benchmarks.over_servers import FLOOR, GUNICORN, UVICORN, serving
 from tests.support.servers import Server, watched_memory
 
 NATIVE = "native"
@@ -26,14 +26,16 @@ _PENDING = 1000
 # Each kind of app: its bridge and its native form are served by these.
 _CONTESTANTS = {
     "WSGI app under uvicorn": {
-        peers.US: (UVICORN, "transfer_wsgi_bridged"),
-        NATIVE: (UVICORN, "transfer_asgi"),
-        "a2wsgi": (UVICORN, "transfer_wsgi_in_a2wsgi"),
+        peers.US: (UVICORN, "served:transfer_wsgi_bridged"),
+        NATIVE: (UVICORN, "served:transfer_asgi"),
+        FLOOR: (UVICORN, "floors:transfer_floor_asgi"),
+        "a2wsgi": (UVICORN, "served:transfer_wsgi_in_a2wsgi"),
     },
     "ASGI app under gunicorn": {
-        peers.US: (GUNICORN, "transfer_asgi_bridged"),
-        NATIVE: (GUNICORN, "transfer_wsgi"),
-        "a2wsgi": (GUNICORN, "transfer_asgi_in_a2wsgi"),
+        peers.US: (GUNICORN, "served:transfer_asgi_bridged"),
+        NATIVE: (GUNICORN, "served:transfer_wsgi"),
+        FLOOR: (GUNICORN, "floors:transfer_floor_wsgi"),
+        "a2wsgi": (GUNICORN, "served:transfer_asgi_in_a2wsgi"),
     },
 }
 
