@@ -314,9 +314,11 @@ def test_aborts_leave_no_file_and_no_thread(site: Site, key: str) -> None:
     (worker,) = site.server.workers()
     files, threads = worker.num_fds(), worker.num_threads()
 
-    for count in range(100):
+    # Waitress 3.0 takes up to 16 MiB of each stream before it looks, which is slow on a busy machine.
+    aborts = 25 if site.kind == "waitress" else 100
+    for count in range(aborts):
         _leave_in_mid_stream(site, "/source", key, rude=bool(count % 2))
-    site.board.wait(key, "closed", 100)
+    site.board.wait(key, "closed", aborts)
     site.check_alive()
 
     assert worker.num_fds() <= files + THREADS  # a few connections may not be closed yet
