@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from bridge.adapt import as_asgi, as_wsgi, detect
     from bridge.asgi_to_wsgi import ASGIToWSGI
     from bridge.lifespan import compose_lifespan
+    from bridge.observation import stats
     from bridge.site import Site
     from bridge.stack import Stack, asgi, wsgi
     from bridge.wsgi_to_asgi import WSGIToASGI
@@ -26,6 +27,7 @@ __all__ = [
     "asgi",
     "compose_lifespan",
     "detect",
+    "stats",
     "wsgi",
 ]
 
@@ -42,6 +44,7 @@ _HOMES = {
     "asgi": "bridge.stack",
     "compose_lifespan": "bridge.lifespan",
     "detect": "bridge.adapt",
+    "stats": "bridge.observation",
     "wsgi": "bridge.stack",
 }
 

@@ -10,6 +10,7 @@ from bridge._protocol.head import status_line
 from bridge._protocol.headers import content_length, native_from_raw_headers
 from bridge._protocol.kind import kind_of
 from bridge._protocol.limits import Limits, check_seconds
+from bridge._protocol.observation import AdapterStats, Observer, Outcome, outcome_of
 from bridge._protocol.refusal import refusal
 from bridge._protocol.request import scope_from_environ
 from bridge._protocol.request_body import RequestBodyCycle
@@ -18,6 +19,8 @@ from bridge._runtime.asgi_run import ASGIRun
 from bridge._runtime.crossing import Mailbox
 from bridge._runtime.loop import LoopThread, shared_loop_thread
 from bridge._runtime.naming import name_of
+from bridge._runtime.observed_wsgi import ObservedBlocks, ObservedWSGIExchange
+from bridge._runtime.observing import Observing, Tally, observed_adapters
 from bridge._runtime.tasks import TaskSet
 from bridge.errors import ConfigurationError, Overloaded, PeerProtocolError, RequestTimedOut
 from bridge.types import ASGIApp, Environ, StartResponse
@@ -55,6 +58,11 @@ class ASGIToWSGI:
             given none by the next time is taken for lost. None never to ask.
         websocket_origins: the values of Origin that may open a WebSocket, such as "https://example.org";
             another is answered 403. None for any, which leaves it to the app.
+        name: what the adapter is called in logs and figures; None for the name of the app's class or
+            function.
+        observers: told of each request and of its end; see `bridge.observation`.
+        measure: count bytes and durations, for `stats()`.
+        server_timing: add a Server-Timing field with what the queue and the app took to each response.
 
     Raises:
         ConfigurationError: an argument is wrong.
@@ -78,6 +86,10 @@ class ASGIToWSGI:
         max_websockets: int = 10_000,
         websocket_ping_interval: float | None = 20.0,
         websocket_origins: Collection[str] | None = None,
+        name: str | None = None,
+        observers: Collection[Observer] = (),
+        measure: bool = False,
+        server_timing: bool = False,
     ) -> None:
         if not callable(app):
             raise ConfigurationError(
@@ -100,6 +112,16 @@ class ASGIToWSGI:
         if not isinstance(loop_thread, LoopThread | None):
             raise ConfigurationError(f"loop_thread={loop_thread!r}: expected a LoopThread, or None")
         self.app = app
+        self.name = name or name_of(app)
+        self._tally = Tally()
+        self._observing = Observing(
+            "asgi_to_wsgi",
+            self.name,
+            observers=observers,
+            measure=measure,
+            server_timing=server_timing,
+        )
+        self._observed = self._observing.wanted
         self._limits = limits or Limits()
         self._loop_thread = loop_thread or shared_loop_thread()
         self._cancel_timeout = cancel_timeout
@@ -125,6 +147,7 @@ class ASGIToWSGI:
             task_timeout=task_timeout,
             shutdown_timeout=shutdown_timeout,
         )
+        observed_adapters.add(self)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one WSGI request.
@@ -138,6 +161,24 @@ class ASGIToWSGI:
         """
         if ("HTTP_UPGRADE" in environ or "HTTP_SEC_WEBSOCKET_KEY" in environ) and is_handshake(environ):
             return self._websocket(environ, start_response)
+        if self._observed:
+            return self._observe(environ, start_response)
+        return self._serve(self.app, environ, start_response)
+
+    def _observe(self, environ: Environ, start_response: StartResponse) -> _Whole | ObservedBlocks:
+        exchange = ObservedWSGIExchange(self._observing, self.app, environ, start_response)
+        try:
+            blocks = self._serve(exchange.app, environ, exchange.start_response)
+        except BaseException as exc:
+            exchange.end(outcome_of(exc))
+            raise
+        if isinstance(blocks, _Stream):
+            return ObservedBlocks(blocks, exchange)
+        exchange.sent = sum(map(len, blocks))
+        exchange.end(blocks.outcome)
+        return blocks
+
+    def _serve(self, app: ASGIApp, environ: Environ, start_response: StartResponse) -> _Whole | _Stream:
         try:
             scope = scope_from_environ(environ, self._limits)
             declared = environ.get("CONTENT_LENGTH")
@@ -148,17 +189,18 @@ class ASGIToWSGI:
             if not life.started:
                 life.start()
         except (PeerProtocolError, Overloaded) as exc:
-            return _refuse(start_response, exc.status_hint)
+            return self._refuse(start_response, exc)
         if life.state is not None:
             scope["state"] = life.state.copy()
         # Without a length only a server that marks the end of its stream can be read from (A-16).
         has_body = length > 0 if length is not None else bool(environ.get("wsgi.input_terminated"))
         run = ASGIRun(
-            self.app,
+            app,
             scope,
             environ,
             body,
             mailbox,
+            name=self.name,
             has_body=has_body,
             cancel_timeout=self._cancel_timeout,
             request_timeout=self._request_timeout,
@@ -169,24 +211,53 @@ class ASGIToWSGI:
             head, data, more = run.next_part()
             if head is not None:
                 start_response(status_line(head.status), native_from_raw_headers(head.headers))
-        except BaseException:
+        except BaseException as exc:
             run.leave()  # also if the server raised: in start_response (WA-08), or here by a signal
             if run.refusal is not None:
-                return _refuse(start_response, run.refusal.status_hint)
+                return self._refuse(start_response, run.refusal)
+            self._tally.count(outcome_of(exc))
             raise
-        return _Stream(run, data) if more else _Whole([data] if data else [])
+        return _Stream(run, data, self._tally) if more else _Whole([data] if data else [])
 
     def _websocket(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
             return _Whole(self._websockets.serve(environ, start_response, self._enter))
         except (PeerProtocolError, Overloaded, RequestTimedOut) as exc:
-            return _refuse(start_response, exc.status_hint)
+            return self._refuse(start_response, exc)
 
     def _enter(self) -> tuple[Mailbox, dict[str, Any] | None]:
         mailbox = self._loop_thread.start()
         self.start()
         state = self._life.state
         return mailbox, None if state is None else state.copy()
+
+    def _refuse(
+        self, start_response: StartResponse, error: PeerProtocolError | Overloaded | RequestTimedOut
+    ) -> _Whole:
+        body, headers = refusal(error.status_hint)
+        start_response(status_line(error.status_hint), native_from_raw_headers(headers))
+        refused = _Whole([body])
+        refused.outcome = outcome_of(error)
+        self._tally.count(refused.outcome)
+        return refused
+
+    def stats(self) -> AdapterStats:
+        """Tell what the adapter does now; from any thread."""
+        mailbox, meter = self._loop_thread.mailbox, self._observing.meter
+        return AdapterStats(
+            app=self.name,
+            direction="asgi_to_wsgi",
+            in_flight=self._tasks.in_flight,
+            waiting=0,
+            busy_threads=0,
+            idle_threads=0,
+            websockets=len(self._websockets),
+            background_tasks=self._tasks.background,
+            outcomes=self._tally.read(),
+            crossings=0 if mailbox is None else mailbox.delivered,
+            wakeups=0 if mailbox is None else mailbox.wakeups,
+            measured=None if meter is None else meter.read(),
+        )
 
     # ------------------------------------------------------------ lifecycle
 
@@ -225,6 +296,8 @@ class ASGIToWSGI:
 class _Whole(list[bytes]):
     """The blocks of a response that is there already; `close()` has nothing left to do (WA-06)."""
 
+    outcome = Outcome.COMPLETED
+
     def close(self) -> None:
         """Do nothing: the app has been told its response is complete."""
 
@@ -232,8 +305,9 @@ class _Whole(list[bytes]):
 class _Stream:
     """The blocks of a response as they come. `close()` may come early, twice, or before the first block."""
 
-    def __init__(self, run: ASGIRun, first: bytes) -> None:
+    def __init__(self, run: ASGIRun, first: bytes, tally: Tally) -> None:
         self._run = run
+        self._tally = tally
         self._first: bytes | None = first
         self._more = True
 
@@ -248,8 +322,8 @@ class _Stream:
             raise StopIteration
         try:
             _, data, self._more = self._run.next_part()
-        except BaseException:
-            self.close()
+        except BaseException as exc:
+            self._end(outcome_of(exc))
             raise
         if not data and not self._more:
             raise StopIteration
@@ -258,15 +332,18 @@ class _Stream:
     def close(self) -> None:
         """End the connection for the app, if its response is not complete (A-33)."""
         if self._more:
-            self._more = False
-            self._run.leave()
+            self._end(Outcome.DISCONNECTED)
+
+    def _end(self, outcome: Outcome) -> None:
+        self._more = False
+        self._run.leave()
+        self._tally.count(outcome)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all blocks were there."""
+        return not self._more
 
     def __del__(self) -> None:
         """End the connection all the same where a server or a middleware forgot to close."""
         self.close()
-
-
-def _refuse(start_response: StartResponse, status: int) -> _Whole:
-    body, headers = refusal(status)
-    start_response(status_line(status), native_from_raw_headers(headers))
-    return _Whole([body])

@@ -21,7 +21,7 @@ from bridge._protocol.handshake import (
     origin_allowed,
     scope_of_websocket,
 )
-from bridge._protocol.head import Head, status_line
+from bridge._protocol.head import status_line
 from bridge._protocol.headers import native_from_raw_headers
 from bridge._protocol.limits import Limits
 from bridge._protocol.request import scope_from_environ
@@ -32,7 +32,7 @@ from bridge._runtime.naming import name_of
 from bridge._runtime.websocket_set import WebSocketSet
 from bridge._runtime.websocket_takeover import Taken, socket_of, take_over
 from bridge._runtime.workers import Hook, WorkerPool
-from bridge._runtime.wsgi_run import MakeRun
+from bridge._runtime.wsgi_run import MakeRun, WSGIHost
 from bridge._runtime.wsgi_websocket import DENIAL, WSGIWebSocket
 from bridge.errors import (
     AppProtocolError,
@@ -76,7 +76,7 @@ class WSGIWebSockets:
         origins: which pages may connect; None for any.
         refuse_underscores: see `WSGIToASGI`.
         accept_timeout: how long the app may take to accept or to deny, in seconds; None for no limit.
-        on_dropped: told the hop-by-hop fields of an ordinary response.
+        host: of the app.
         make_run: makes the call of the app.
         on_worker_start: see `WSGIToASGI`.
         on_worker_stop: see `WSGIToASGI`.
@@ -96,7 +96,7 @@ class WSGIWebSockets:
         origins: Collection[str] | None,
         refuse_underscores: bool,
         accept_timeout: float | None,
-        on_dropped: Callable[[Head], None],
+        host: WSGIHost,
         make_run: MakeRun,
         on_worker_start: Hook | None,
         on_worker_stop: Hook | None,
@@ -110,12 +110,15 @@ class WSGIWebSockets:
         self._origins = check_origins(origins)
         self._refuse_underscores = refuse_underscores
         self._accept_timeout = accept_timeout
-        self._on_dropped = on_dropped
+        self._host = host
         self._make_run = make_run
         self._on_worker_start = on_worker_start
         self._on_worker_stop = on_worker_stop
         self._open = WebSocketSet(most)
         self._pool = self._new_pool()
+
+    def __len__(self) -> int:
+        return len(self._open)
 
     def _new_pool(self) -> WorkerPool:
         return WorkerPool(  # starts nothing
@@ -144,7 +147,7 @@ class WSGIWebSockets:
             self._limits,
             refuse_underscores=self._refuse_underscores,
             accept_timeout=self._accept_timeout,
-            on_dropped=self._on_dropped,
+            host=self._host,
             make_run=self._make_run,
         )
         try:

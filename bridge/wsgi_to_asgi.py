@@ -8,10 +8,11 @@ import logging
 import sys
 from collections.abc import Callable, Collection
 from typing import TextIO
+from weakref import WeakSet
 
-from bridge._protocol.head import Head
 from bridge._protocol.kind import kind_of
 from bridge._protocol.limits import Limits, check_seconds
+from bridge._protocol.observation import AdapterStats, Observer, Outcome, outcome_of
 from bridge._protocol.refusal import refusal
 from bridge._protocol.request import environ_from_scope
 from bridge._runtime.body import BodyFeed, Input
@@ -20,11 +21,12 @@ from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, Mailbox, Outlet
 from bridge._runtime.errors_stream import ErrorsStream
 from bridge._runtime.loop import asyncio_loop
 from bridge._runtime.naming import name_of
+from bridge._runtime.observed_asgi import ObservedASGIExchange
+from bridge._runtime.observing import Observing, Tally, observed_adapters
 from bridge._runtime.watch import Watchkeeper
 from bridge._runtime.workers import WorkerPool
-from bridge._runtime.wsgi_run import Part, run_maker
+from bridge._runtime.wsgi_run import Part, WSGIHost, run_maker
 from bridge.errors import (
-    AppProtocolError,
     ClientDisconnected,
     ConfigurationError,
     Overloaded,
@@ -37,6 +39,8 @@ from bridge.websocket import WSGIWebSockets, deny
 __all__ = ["WSGIToASGI"]
 
 _log = logging.getLogger("bridge.wsgi")
+
+_COMPLETED = Outcome.COMPLETED
 
 
 class WSGIToASGI:
@@ -74,6 +78,11 @@ class WSGIToASGI:
         request_timeout: how long the app may take to begin its response, in seconds; then the client gets a
             504, and the thread is free when the app returns or uses the bridge again. None for as long as it
             likes.
+        name: what the adapter is called in logs, threads and figures; None for the name of the app's class
+            or function.
+        observers: told of each request and of its end; see `bridge.observation`.
+        measure: count bytes and durations, for `stats()`.
+        server_timing: add a Server-Timing field with what the queue and the app took to each response.
 
     Raises:
         ConfigurationError: an argument is wrong.
@@ -101,6 +110,10 @@ class WSGIToASGI:
         after_request: Callable[[], object] | None = None,
         shutdown_timeout: float | None = 30.0,
         request_timeout: float | None = None,
+        name: str | None = None,
+        observers: Collection[Observer] = (),
+        measure: bool = False,
+        server_timing: bool = False,
     ) -> None:
         if not callable(app):
             raise ConfigurationError(
@@ -121,12 +134,22 @@ class WSGIToASGI:
             on_worker_start=on_worker_start, on_worker_stop=on_worker_stop, after_request=after_request
         )
         self.app = app
+        self.name = name or name_of(app)
+        self._host = WSGIHost(self.name, strict=strict)
+        self._tally = Tally()
+        self._observing = Observing(
+            "wsgi_to_asgi",
+            self.name,
+            observers=observers,
+            measure=measure,
+            server_timing=server_timing,
+        )
+        self._observed = self._observing.wanted
         self._threads = threads
         self._on_worker_start = on_worker_start
         self._on_worker_stop = on_worker_stop
         self._make_run = run_maker(after_request)
         self._limits = limits or Limits()
-        self._strict = strict
         self._refuse_underscores = refuse_underscores
         self._shutdown_timeout = shutdown_timeout
         self._request_timeout = request_timeout
@@ -142,13 +165,14 @@ class WSGIToASGI:
                 origins=websocket_origins,
                 refuse_underscores=refuse_underscores,
                 accept_timeout=request_timeout,
-                on_dropped=self._report_dropped,
+                host=self._host,
                 make_run=self._make_run,
                 on_worker_start=on_worker_start,
                 on_worker_stop=on_worker_stop,
             )
         self._desk: _Desk | None = None
-        self._reported: set[bytes] = set()
+        self._desks: WeakSet[_Desk] = WeakSet()
+        observed_adapters.add(self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection.
@@ -160,16 +184,10 @@ class WSGIToASGI:
         """
         kind = scope["type"]
         if kind == "http":
-            desk = self._desk_here()
-            try:
-                environ = environ_from_scope(
-                    scope, self._template, self._limits, refuse_underscores=self._refuse_underscores
-                )
-                feed = BodyFeed(environ, receive, desk.mailbox, self._limits.max_body_bytes)
-            except PeerProtocolError as exc:
-                await _refuse(send, exc.status_hint)
+            if self._observed:
+                await self._observe(scope, receive, send)
             else:
-                await self._serve(environ, feed, desk, send)
+                await self._serve(self.app, scope, receive, send)
         elif kind == "lifespan":
             await self._lifespan(receive, send)
         elif kind == "websocket":
@@ -177,11 +195,28 @@ class WSGIToASGI:
         else:
             raise ValueError(f"a WSGI app cannot serve a scope of type {kind!r}")
 
-    async def _serve(self, environ: Environ, feed: BodyFeed, desk: _Desk, send: Send) -> None:
+    async def _observe(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = ObservedASGIExchange(self._observing, self.app, scope, receive, send)
+        try:
+            outcome = await self._serve(exchange.app, scope, exchange.receive, exchange.send)
+        except BaseException as exc:
+            exchange.end(outcome_of(exc))
+            raise
+        exchange.end(outcome)
+
+    async def _serve(self, app: WSGIApp, scope: Scope, receive: Receive, send: Send) -> Outcome:
+        desk = self._desk_here()
+        try:
+            environ = environ_from_scope(
+                scope, self._template, self._limits, refuse_underscores=self._refuse_underscores
+            )
+            feed = BodyFeed(environ, receive, desk.mailbox, self._limits.max_body_bytes)
+        except PeerProtocolError as exc:
+            return await self._refuse(send, exc)
         outlet: Outlet[Part] = Outlet(desk.mailbox)
         feed.on_disconnect = outlet.cut
         try:
-            run = self._make_run(self.app, environ, outlet, self._report_dropped)
+            run = self._make_run(app, environ, outlet, self._host)
             try:
                 environ["bridge.client_disconnected"] = feed.client_disconnected
                 environ["wsgi.input"] = await feed.prefetch() if feed.wanted else Input(feed)
@@ -192,8 +227,7 @@ class WSGIToASGI:
                 if feed.refusal is not None:
                     raise feed.refusal  # the body is over its limit: 413, whatever the app made of it
             except (PeerProtocolError, Overloaded, RequestTimedOut) as exc:
-                await _refuse(send, exc.status_hint)
-                return
+                return await self._refuse(send, exc)
             await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
             while more:
                 feed.watch()  # a stream: learn of a lost client (AA-12)
@@ -204,15 +238,28 @@ class WSGIToASGI:
             if run.context:
                 copy_changes(run.context)  # seen by the middleware outside as soon as all is complete
             await send({"type": "http.response.body", "body": data, "more_body": False})
+            return _COMPLETED
         except ClientDisconnected:
             feed.lost = True  # ordinary life: the run is told, and ends in its thread (AA-11)
-        except BaseException:  # of the app, which is over; or the server cancels, or its send() says so
+            return self._count(Outcome.DISCONNECTED)
+        except BaseException as exc:  # of the app; or the server cancels, or its send() fails
             feed.lost = True
+            self._count(outcome_of(exc))
             raise
         finally:
             desk.watchkeeper.remove(feed)
             outlet.close()
             feed.close()
+
+    async def _refuse(self, send: Send, error: PeerProtocolError | Overloaded | RequestTimedOut) -> Outcome:
+        body, headers = refusal(error.status_hint)
+        await send({"type": "http.response.start", "status": error.status_hint, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+        return self._count(outcome_of(error))
+
+    def _count(self, outcome: Outcome) -> Outcome:
+        self._tally.count(outcome)
+        return outcome
 
     async def _first_part(self, outlet: Outlet[Part]) -> Part:
         try:
@@ -222,7 +269,7 @@ class WSGIToASGI:
             if not limit.expired():
                 raise  # it is the app's own
             # The thread cannot be stopped; it ends at the next thing that it asks of the bridge.
-            raise RequestTimedOut(f"{name_of(self.app)} did not answer in time") from None
+            raise RequestTimedOut(f"{self.name} did not answer in time") from None
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket, or refuse it cleanly before anything is accepted (AA-03, S-30)."""
@@ -243,23 +290,35 @@ class WSGIToASGI:
         if desk is None or desk.mailbox.loop is not loop:
             # Another loop than last time: the requests of the former keep what they have (AA-15).
             desk = self._desk = _Desk(loop)
+            self._desks.add(desk)
         return desk
 
     def _new_pool(self) -> WorkerPool:
         return WorkerPool(  # starts nothing
             self._threads,
-            name=f"bridge-{name_of(self.app)}",
+            name=f"bridge-{self.name}",
             on_start=self._on_worker_start,
             on_stop=self._on_worker_stop,
         )
 
-    def _report_dropped(self, head: Head) -> None:
-        names = ", ".join(sorted({name.decode("latin-1") for name in head.dropped}))
-        if self._strict:
-            raise AppProtocolError(f"the app set hop-by-hop headers, which belong to the server: {names}")
-        if not self._reported.issuperset(head.dropped):
-            self._reported.update(head.dropped)
-            _log.warning("%s set hop-by-hop headers; dropped: %s", name_of(self.app), names)
+    def stats(self) -> AdapterStats:
+        """Tell what the adapter does now; from any thread."""
+        pool, desks, meter = self._pool, list(self._desks), self._observing.meter
+        idle = pool.idle
+        return AdapterStats(
+            app=self.name,
+            direction="wsgi_to_asgi",
+            in_flight=sum(len(desk.watchkeeper) for desk in desks),
+            waiting=pool.waiting,
+            busy_threads=max(pool.alive - idle, 0),
+            idle_threads=idle,
+            websockets=0 if self._websockets is None else len(self._websockets),
+            background_tasks=0,
+            outcomes=self._tally.read(),
+            crossings=sum(desk.mailbox.delivered for desk in desks),
+            wakeups=sum(desk.mailbox.wakeups for desk in desks),
+            measured=None if meter is None else meter.read(),
+        )
 
     # ------------------------------------------------------------ lifecycle
 
@@ -291,7 +350,7 @@ class WSGIToASGI:
         if not (pool.close(self._shutdown_timeout) and ended):
             _log.warning(
                 "%s: requests still run after a shutdown timeout of %s s",
-                name_of(self.app),
+                self.name,
                 self._shutdown_timeout,
             )
 
@@ -299,7 +358,7 @@ class WSGIToASGI:
 class _Desk:
     """What the requests of one loop share."""
 
-    __slots__ = ("mailbox", "watchkeeper")
+    __slots__ = ("__weakref__", "mailbox", "watchkeeper")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.mailbox = Mailbox(loop)
@@ -327,9 +386,3 @@ def _template(errors: ErrorsStream, multithread: bool, multiprocess: bool | None
         "wsgi.input_terminated": True,
         "SERVER_SOFTWARE": "asgi-wsgi-bridge",
     }
-
-
-async def _refuse(send: Send, status: int) -> None:
-    body, headers = refusal(status)
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -23,7 +23,6 @@ from bridge._protocol.response import ResponseCycle
 from bridge._runtime.client_probe import bytes_waiting, client_has_left, departure
 from bridge._runtime.context import adopt_locals, copy_changes, forget_changes, keep_until_next
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, Inlet, Mailbox
-from bridge._runtime.naming import name_of
 from bridge.errors import AppProtocolError, AppTypeError, BodyTooLarge, ClientDisconnected, RequestTimedOut
 from bridge.types import ASGIApp, Environ, Message, Scope
 
@@ -53,6 +52,7 @@ class ASGIRun:
         environ: of the request; `wsgi.input` is only ever read in the server's thread.
         body: counts what is read.
         mailbox: of the loop that runs the app.
+        name: of the app, in log lines and errors.
         has_body: whether there can be anything to read.
         cancel_timeout: how long the app may go on after its client has left, in seconds; None for as long
             as it likes.
@@ -74,6 +74,7 @@ class ASGIRun:
         "_inlet",
         "_mailbox",
         "_method",
+        "_name",
         "_over",
         "_reading",
         "_scope",
@@ -92,12 +93,14 @@ class ASGIRun:
         body: RequestBodyCycle,
         mailbox: Mailbox,
         *,
+        name: str,
         has_body: bool,
         cancel_timeout: float | None,
         request_timeout: float | None,
     ) -> None:
         self._cancel_timeout = cancel_timeout
         self._app = app
+        self._name = name
         self._scope = scope
         self._method: str = scope["method"]
         self._environ = environ
@@ -154,7 +157,7 @@ class ASGIRun:
 
     def _look_up(self) -> None:
         if not self._answered and self._deadline is not None and time.monotonic() >= self._deadline:
-            self.refusal = RequestTimedOut(f"{name_of(self._app)} did not answer in time")
+            self.refusal = RequestTimedOut(f"{self._name} did not answer in time")
             raise self.refusal
         if client_has_left(self._environ):
             raise departure(self._environ)
@@ -284,7 +287,7 @@ class ASGIRun:
         cycle.check(len(body), last=not more)  # before anything changes: the app may catch it and go on
         body = cycle.data(body) if more else cycle.whole(body)
         if cycle.excess and not excess:
-            _log.warning("%s sent a body with a status that has none; it was dropped", name_of(self._app))
+            _log.warning("%s sent a body with a status that has none; it was dropped", self._name)
         if not more:
             self._over = True
             self._inlet.put((head, body, False))
@@ -299,7 +302,7 @@ class ASGIRun:
     def _returned(self) -> None:
         if not self._cycle.done and not self.gone:
             what = "in the middle of its response" if self._cycle.committed else "without a response"
-            self._inlet.put(AppProtocolError(f"the ASGI app {name_of(self._app)} returned {what}"))
+            self._inlet.put(AppProtocolError(f"the ASGI app {self._name} returned {what}"))
         elif self.gone:
             self._inlet.put(ClientDisconnected())
 
@@ -307,11 +310,11 @@ class ASGIRun:
         if self._cycle.done:
             if not isinstance(exc, asyncio.CancelledError):
                 # The client has its answer; the error must not be lost with the task.
-                _log.error("%s failed after its response was complete", name_of(self._app), exc_info=exc)
+                _log.error("%s failed after its response was complete", self._name, exc_info=exc)
             return
         if self.gone:
             if not means_gone(exc):
-                _log.warning("%s failed after its client had left", name_of(self._app), exc_info=exc)
+                _log.warning("%s failed after its client had left", self._name, exc_info=exc)
             self._inlet.put(ClientDisconnected())
             return
         if isinstance(exc, Exception) and not isinstance(exc, (StopIteration, StopAsyncIteration, OSError)):
@@ -320,7 +323,7 @@ class ASGIRun:
         # What would end the server's worker, pass for the end of an iteration, or pass for a lost client:
         # gunicorn 27 closes the connection without an answer for a StopIteration or an OSError, and does
         # not even log an app's ConnectionResetError.
-        wrapped = AppProtocolError(f"the ASGI app {name_of(self._app)} raised {type(exc).__name__}")
+        wrapped = AppProtocolError(f"the ASGI app {self._name} raised {type(exc).__name__}")
         wrapped.__cause__ = exc
         self._inlet.put(wrapped)
 

@@ -43,9 +43,13 @@ class Mailbox:
     Args:
         loop: the event loop.
         queue_type: what its threads wait at.
+
+    Attributes:
+        delivered: how many acts were called so far.
+        wakeups: how often the loop was woken for them.
     """
 
-    __slots__ = ("_called", "_posts", "loop", "queue_type")
+    __slots__ = ("_called", "_posts", "delivered", "loop", "queue_type", "wakeups")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, queue_type: type[SimpleQueue[Any]] = SimpleQueue
@@ -54,6 +58,8 @@ class Mailbox:
         self.queue_type = queue_type
         self._posts: deque[Callable[[], object]] = deque()
         self._called = False
+        self.delivered = 0  # these two are written on the loop only
+        self.wakeups = 0
 
     def post(self, act: Callable[[], object]) -> None:
         """Have `act()` called on the loop, after what was posted before it.
@@ -74,7 +80,10 @@ class Mailbox:
     def _deliver(self) -> None:
         self._called = False
         posts = self._posts
-        for _ in range(len(posts)):
+        count = len(posts)
+        self.wakeups += 1
+        self.delivered += count
+        for _ in range(count):
             act = posts.popleft()
             try:
                 act()

@@ -66,6 +66,11 @@ class LoopThread:
         """Whether there is a loop."""
         return self._mailbox is not None
 
+    @property
+    def mailbox(self) -> Mailbox | None:
+        """The mailbox of the loop, if there is a loop."""
+        return self._mailbox
+
     def start(self) -> Mailbox:
         """Give the mailbox of the loop; start it if need be. Called from any thread but the loop's.
 

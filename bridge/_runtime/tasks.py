@@ -49,6 +49,11 @@ class TaskSet:
             count += root is not self._resident and (root not in roots if run is None else run.answered)
         return count
 
+    @property
+    def in_flight(self) -> int:
+        """How many requests have no complete response yet; from any thread."""
+        return sum(run is not None and not run.answered for run in list(self._roots.values()))
+
     def begin(self, run: ASGIRun) -> None:
         """Start the task of a request."""
         # Told of its end by the run, not by a done callback of the task: that would cost a turn of the loop.

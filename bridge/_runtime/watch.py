@@ -29,6 +29,9 @@ class Watchkeeper:
         self._old: set[Watchable] = set()
         self._timer: asyncio.TimerHandle | None = None
 
+    def __len__(self) -> int:
+        return len(self._new) + len(self._old)
+
     def add(self, request: Watchable) -> None:
         """Look after a request until `remove()`."""
         self._new.add(request)

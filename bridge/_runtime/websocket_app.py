@@ -7,9 +7,8 @@ import io
 import socket
 from collections.abc import Callable, Iterable
 
-from bridge._protocol.head import Head
 from bridge._runtime.crossing import Outlet
-from bridge._runtime.wsgi_run import MakeRun, Part
+from bridge._runtime.wsgi_run import MakeRun, Part, WSGIHost
 from bridge.errors import Overloaded
 from bridge.types import Environ, ExcInfo, StartResponse, Write, WSGIApp
 
@@ -23,7 +22,7 @@ class WebSocketCall:
         app: the WSGI app.
         environ: the upgrade request; the app's from now on.
         outlet: takes an ordinary response in place of the upgrade, and the end of the app.
-        on_dropped: told the hop-by-hop fields that were taken out of such a response.
+        host: of the app.
         make_run: makes the call of the app.
 
     Attributes:
@@ -43,7 +42,7 @@ class WebSocketCall:
         app: WSGIApp,
         environ: Environ,
         outlet: Outlet[Part],
-        on_dropped: Callable[[Head], None],
+        host: WSGIHost,
         make_run: MakeRun,
     ) -> None:
         try:
@@ -54,7 +53,7 @@ class WebSocketCall:
         environ["wsgi.input"] = io.BytesIO()
         # simple-websocket 1.1 looks here first. Its gunicorn mode would raise StopIteration in the app.
         environ["werkzeug.socket"] = self._app_sock
-        self._run = make_run(self._call, environ, outlet, on_dropped)
+        self._run = make_run(self._call, environ, outlet, host)
         self.accepted = False
         self.handed_on = False
         self.failure: BaseException | None = None

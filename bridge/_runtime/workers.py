@@ -74,6 +74,16 @@ class WorkerPool:
         """The number of threads there are."""
         return len(self._alive)
 
+    @property
+    def idle(self) -> int:
+        """The number of threads that wait for a job."""
+        return len(self._parked)
+
+    @property
+    def waiting(self) -> int:
+        """The number of jobs that wait for a thread."""
+        return len(self._jobs)
+
     def submit(self, job: Callable[[], None]) -> None:
         """Have `job()` run by a thread, in order of submission. The job must not raise.
 

@@ -12,17 +12,43 @@ from bridge._protocol.head import Head, head_from_wsgi
 from bridge._protocol.response import ResponseCycle
 from bridge._runtime.context import adopt_locals
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES, Outlet
-from bridge._runtime.naming import name_of
 from bridge._runtime.workers import Hook, call_hook
 from bridge.errors import AppProtocolError, AppTypeError
 from bridge.types import Environ, ExcInfo, Write, WSGIApp
 
-__all__ = ["MakeRun", "Part", "WSGIRun", "run_maker"]
+__all__ = ["MakeRun", "Part", "WSGIHost", "WSGIRun", "run_maker"]
 
 _log = logging.getLogger("bridge.wsgi")
 
 Part: TypeAlias = "tuple[Head, bytes, bool]"
 """The head, which leaves with the first part, a block, and whether more will come."""
+
+
+class WSGIHost:
+    """What the requests of one app share: what it is called, and what was said of it already.
+
+    Args:
+        name: of the app, in log lines and errors.
+        strict: see `WSGIToASGI`.
+    """
+
+    def __init__(self, name: str, *, strict: bool) -> None:
+        self.name = name
+        self._strict = strict
+        self._reported: set[bytes] = set()
+
+    def dropped(self, head: Head) -> None:
+        """Report hop-by-hop fields that were taken out, each once (D-05).
+
+        Raises:
+            AppProtocolError: the host is strict.
+        """
+        names = ", ".join(sorted({name.decode("latin-1") for name in head.dropped}))
+        if self._strict:
+            raise AppProtocolError(f"the app set hop-by-hop headers, which belong to the server: {names}")
+        if not self._reported.issuperset(head.dropped):
+            self._reported.update(head.dropped)
+            _log.warning("%s set hop-by-hop headers; dropped: %s", self.name, names)
 
 
 class WSGIRun:
@@ -32,20 +58,20 @@ class WSGIRun:
         app: the WSGI app.
         environ: of this request; the app's from now on.
         outlet: takes the parts of the response.
-        on_dropped: told the hop-by-hop fields that were taken out; may raise (`strict`).
+        host: of the app.
 
     Attributes:
         context: a copy of that of the ASGI task, so that its variables are seen.
     """
 
-    __slots__ = ("_app", "_cycle", "_environ", "_method", "_on_dropped", "_outlet", "_wrote", "context")
+    __slots__ = ("_app", "_cycle", "_environ", "_host", "_method", "_outlet", "_wrote", "context")
 
     def __init__(
         self,
         app: WSGIApp,
         environ: Environ,
         outlet: Outlet[Part],
-        on_dropped: Callable[[Head], None],
+        host: WSGIHost,
     ) -> None:
         self._app = app
         self._environ = environ
@@ -53,7 +79,7 @@ class WSGIRun:
         self._outlet = outlet
         self._cycle = ResponseCycle()
         self._wrote = False
-        self._on_dropped = on_dropped
+        self._host = host
         self.context = contextvars.copy_context()
 
     def __call__(self) -> None:
@@ -75,7 +101,7 @@ class WSGIRun:
         try:
             if not _iterable(kind):
                 raise AppTypeError(
-                    f"the WSGI app {self._name()} returned {type(result).__name__}: "
+                    f"the WSGI app {self._host.name} returned {type(result).__name__}: "
                     "expected an iterable of bytes"
                 )
             self._emit(result)
@@ -101,7 +127,7 @@ class WSGIRun:
         try:
             head = head_from_wsgi(status, headers, self._method)
             if head.dropped:
-                self._on_dropped(head)
+                self._host.dropped(head)
         except AppProtocolError:
             cycle.refuse()
             raise
@@ -181,36 +207,33 @@ class WSGIRun:
             close()
         except BaseException as exc:
             # The response is out, or its own error is on the way: only the log is left to tell (W-54).
-            _log.error("close() of the response of %s failed", self._name(), exc_info=exc)
+            _log.error("close() of the response of %s failed", self._host.name, exc_info=exc)
 
     def _fail(self, exc: BaseException) -> None:
         if self._outlet.closed:
             if not isinstance(exc, OSError):
-                _log.error("%s failed after its client had left", self._name(), exc_info=exc)
+                _log.error("%s failed after its client had left", self._host.name, exc_info=exc)
             return
         if self._cycle.done:
-            _log.error("%s failed after its response was complete", self._name(), exc_info=exc)
+            _log.error("%s failed after its response was complete", self._host.name, exc_info=exc)
             return
         if not isinstance(exc, Exception) or isinstance(exc, (StopIteration, StopAsyncIteration)):
             # It would end the loop, or pass for a cancellation or the end of an iteration (SEC-34).
-            wrapped = AppProtocolError(f"the WSGI app {self._name()} raised {type(exc).__name__}")
+            wrapped = AppProtocolError(f"the WSGI app {self._host.name} raised {type(exc).__name__}")
             wrapped.__cause__ = exc
             exc = wrapped
         self._outlet.fail(exc)
 
     def _warn_excess(self) -> None:
-        _log.warning("%s sent more than its Content-Length or status allows; it was cut", self._name())
+        _log.warning("%s sent more than its Content-Length or status allows; it was cut", self._host.name)
 
     def _wrong_block(self, block: object) -> AppTypeError:
         return AppTypeError(
-            f"the WSGI app {self._name()} gave a block of type {type(block).__name__}: expected bytes"
+            f"the WSGI app {self._host.name} gave a block of type {type(block).__name__}: expected bytes"
         )
 
-    def _name(self) -> str:
-        return name_of(self._app)
 
-
-MakeRun: TypeAlias = Callable[[WSGIApp, Environ, Outlet[Part], Callable[[Head], None]], WSGIRun]
+MakeRun: TypeAlias = Callable[[WSGIApp, Environ, Outlet[Part], WSGIHost], WSGIRun]
 """Makes the run of a request."""
 
 
@@ -224,11 +247,11 @@ class _RunWithHook(WSGIRun):
         app: WSGIApp,
         environ: Environ,
         outlet: Outlet[Part],
-        on_dropped: Callable[[Head], None],
+        host: WSGIHost,
         *,
         hook: Hook,
     ) -> None:
-        super().__init__(app, environ, outlet, on_dropped)
+        super().__init__(app, environ, outlet, host)
         self._hook = hook
 
     def __call__(self) -> None:

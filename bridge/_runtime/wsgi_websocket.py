@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from bridge._protocol.handshake import Answer, answer_from_bytes, scope_as_upgrade
-from bridge._protocol.head import Head
 from bridge._protocol.limits import Limits
 from bridge._protocol.request import environ_from_scope
 from bridge._protocol.websocket import (
@@ -27,7 +26,7 @@ from bridge._protocol.websocket import (
 from bridge._runtime.crossing import Mailbox, Outlet
 from bridge._runtime.websocket_app import WebSocketCall, means_closed
 from bridge._runtime.websocket_channel import Channel, check_size, open_channel
-from bridge._runtime.wsgi_run import MakeRun, Part
+from bridge._runtime.wsgi_run import MakeRun, Part, WSGIHost
 from bridge.errors import AppProtocolError, ClientDisconnected, RequestTimedOut
 from bridge.types import Environ, Message, Receive, Scope, Send, WSGIApp
 
@@ -48,7 +47,7 @@ class WSGIWebSocket:
         limits: what of the request, and of a message, is refused.
         refuse_underscores: see `WSGIToASGI`.
         accept_timeout: how long the app may take to accept or to deny, in seconds; None for no limit.
-        on_dropped: told the hop-by-hop fields of an ordinary response.
+        host: of the app.
         make_run: makes the call of the app.
 
     Raises:
@@ -66,7 +65,7 @@ class WSGIWebSocket:
         *,
         refuse_underscores: bool,
         accept_timeout: float | None,
-        on_dropped: Callable[[Head], None],
+        host: WSGIHost,
         make_run: MakeRun,
     ) -> None:
         from bridge._protocol.frames import Frames
@@ -84,7 +83,7 @@ class WSGIWebSocket:
         frames = Frames(client=True, max_message_bytes=limits.max_message_bytes)
         self._channel = Channel(frames, awaits_head=True)
         self._first_part: asyncio.Future[Part] | None = None
-        self.call = WebSocketCall(app, environ, self._outlet, on_dropped, make_run)
+        self.call = WebSocketCall(app, environ, self._outlet, host, make_run)
 
     async def serve(self, submit: Callable[[Callable[[], None]], None], receive: Receive, send: Send) -> None:
         """Run the app in a thread and carry what is said, until either side ends it.

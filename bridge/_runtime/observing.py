@@ -1,0 +1,207 @@
+"""Who watches the requests of an adapter, and what is counted of them.
+
+Off, a request pays for one look at a flag, and only those that end badly are counted. On, the app is wrapped
+for each request, which notes when it is called, and what passes the server is counted on its way.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection
+from time import perf_counter
+from typing import Protocol
+from weakref import WeakSet
+
+from bridge._protocol.histogram import HistogramCounter
+from bridge._protocol.observation import (
+    AdapterStats,
+    Direction,
+    Measured,
+    Observer,
+    Outcome,
+    RequestBegan,
+    RequestEnded,
+    server_timing,
+)
+from bridge._runtime.fork import reset_in_child
+from bridge._runtime.naming import name_of
+from bridge.errors import ConfigurationError
+
+__all__ = ["Exchange", "Observing", "Tally", "observed_adapters"]
+
+_log = logging.getLogger("bridge.observe")
+
+_COMPLETED = Outcome.COMPLETED  # by a name of its own: see bridge._protocol.response
+
+
+class Observable(Protocol):
+    """An adapter."""
+
+    def stats(self) -> AdapterStats:
+        """Tell what it does now."""
+
+
+observed_adapters: WeakSet[Observable] = WeakSet()
+"""All adapters of this process."""
+
+
+class Tally:
+    """Counts the requests that did not end as they should; from any thread."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+        reset_in_child(self)
+
+    def after_fork(self) -> None:
+        """Begin afresh in a forked child: what the parent has counted is the parent's to report."""
+        self._lock = threading.Lock()
+        self._counts = {outcome: 0 for outcome in Outcome if outcome is not _COMPLETED}
+
+    def count(self, outcome: Outcome) -> None:
+        """Count one; not of those that are completed."""
+        with self._lock:
+            self._counts[outcome] += 1
+
+    def read(self) -> dict[Outcome, int]:
+        """Give the counts."""
+        return self._counts.copy()
+
+
+class Meter:
+    """Counts what costs a little: bytes and durations; from any thread."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+        reset_in_child(self)
+
+    def after_fork(self) -> None:
+        """Begin afresh in a forked child."""
+        self._lock = threading.Lock()
+        self._completed = self._received = self._sent = 0
+        self._seconds = HistogramCounter()
+
+    def count(self, ended: RequestEnded) -> None:
+        """Count one."""
+        with self._lock:
+            self._completed += ended.outcome is _COMPLETED
+            self._received += ended.received_bytes
+            self._sent += ended.sent_bytes
+            self._seconds.add(ended.seconds)
+
+    def read(self) -> Measured:
+        """Give what was counted."""
+        with self._lock:
+            return Measured(self._completed, self._received, self._sent, self._seconds.read())
+
+
+class Observing:
+    """What of the requests of one adapter is watched.
+
+    Args:
+        direction: which adapter it is.
+        name: of the adapter.
+        observers: told of each request.
+        measure: whether to count bytes and durations.
+        server_timing: whether each response says how long it took.
+
+    Attributes:
+        meter: counts, if that was asked for.
+
+    Raises:
+        ConfigurationError: an observer is no function.
+    """
+
+    def __init__(
+        self,
+        direction: Direction,
+        name: str,
+        *,
+        observers: Collection[Observer],
+        measure: bool,
+        server_timing: bool,
+    ) -> None:
+        self._direction: Direction = direction
+        self._name = name
+        self._observers = tuple(observers)
+        for observer in self._observers:
+            if not callable(observer):
+                raise ConfigurationError(f"observers: {observer!r}: expected a function of a RequestBegan")
+        self.meter = Meter() if measure else None
+        self.server_timing = server_timing
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything to watch for."""
+        return bool(self._observers) or self.meter is not None or self.server_timing
+
+    def begin(self, method: str, path: str, prefix: str) -> list[Callable[[RequestEnded], object]]:
+        """Tell all of a request; give what is to be told of its end."""
+        ends: list[Callable[[RequestEnded], object]] = [] if self.meter is None else [self.meter.count]
+        if self._observers:
+            began = RequestBegan(self._name, self._direction, method, path, prefix)
+            for observer in self._observers:
+                try:
+                    end = observer(began)
+                except Exception:
+                    _log.exception("the observer %s of %s failed", name_of(observer), self._name)
+                else:
+                    if end is not None:
+                        ends.append(end)
+        return ends
+
+    def end(self, ends: list[Callable[[RequestEnded], object]], ended: RequestEnded) -> None:
+        """Tell the end; the last to be told of the request is the first to be told of its end."""
+        for end in reversed(ends):
+            try:
+                end(ended)
+            except Exception:
+                _log.exception("an observer of %s failed", self._name)
+
+
+class Exchange:
+    """One request that is watched: the times at which things happened, and what passed.
+
+    Attributes:
+        called: when the app was called, by `perf_counter()`; None if it never was.
+        answered: when the head of the response was there.
+        status: of the response.
+        received: bytes of the request body.
+        sent: bytes of the response body.
+    """
+
+    def __init__(self, observing: Observing, method: str, path: str, prefix: str) -> None:
+        self._arrived = perf_counter()
+        self._observing = observing
+        self.called: float | None = None
+        self.answered: float | None = None
+        self.status: int | None = None
+        self.received = 0
+        self.sent = 0
+        self._ends: list[Callable[[RequestEnded], object]] | None = observing.begin(method, path, prefix)
+
+    def answer(self, status: int) -> str | None:
+        """Note the head of a response; give the Server-Timing field that goes with it, if it is wanted."""
+        self.answered = now = perf_counter()
+        self.status = status
+        if self.called is None or not self._observing.server_timing:
+            return None
+        return server_timing(self.called - self._arrived, now - self.called)
+
+    def end(self, outcome: Outcome) -> None:
+        """Tell the end; a second call does nothing."""
+        ends, self._ends = self._ends, None
+        if ends is None:
+            return
+        now = perf_counter()
+        called, answered = self.called, self.answered
+        ended = RequestEnded(
+            outcome,
+            self.status,
+            self.received,
+            self.sent,
+            None if called is None else called - self._arrived,
+            None if called is None or answered is None else answered - called,
+            now - self._arrived,
+        )
+        self._observing.end(ends, ended)
