@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
-from bridge._protocol.histogram import Histogram
+from bridge._protocol.histogram import Histogram, merged
 from bridge.errors import BridgeError, ClientDisconnected, Overloaded, RequestTimedOut
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Outcome",
     "RequestBegan",
     "RequestEnded",
+    "combined",
     "outcome_of",
     "server_timing",
 ]
@@ -182,3 +183,39 @@ def outcome_of(error: BaseException) -> Outcome:
 def server_timing(queue_seconds: float, app_seconds: float) -> str:
     """Write the value of a Server-Timing field (W3C Server Timing, durations in milliseconds)."""
     return f"bridge-queue;dur={queue_seconds * 1000:.2f}, bridge-app;dur={app_seconds * 1000:.2f}"
+
+
+def combined(found: Iterable[AdapterStats]) -> list[AdapterStats]:
+    """Add adapters of the same name and direction up: a series of figures may stand once only."""
+    groups: dict[tuple[str, Direction], list[AdapterStats]] = {}
+    for one in found:
+        groups.setdefault((one.app, one.direction), []).append(one)
+    return [group[0] if len(group) == 1 else _sum(group) for group in groups.values()]
+
+
+def _sum(group: list[AdapterStats]) -> AdapterStats:
+    first = group[0]
+    # What is counted at the loop that they share is the same for each of them.
+    at_loop = max if first.direction == "asgi_to_wsgi" else sum
+    measured = [one.measured for one in group if one.measured is not None]
+    return AdapterStats(
+        app=first.app,
+        direction=first.direction,
+        in_flight=sum(one.in_flight for one in group),
+        waiting=sum(one.waiting for one in group),
+        busy_threads=sum(one.busy_threads for one in group),
+        idle_threads=sum(one.idle_threads for one in group),
+        websockets=sum(one.websockets for one in group),
+        background_tasks=sum(one.background_tasks for one in group),
+        outcomes={outcome: sum(one.outcomes[outcome] for one in group) for outcome in first.outcomes},
+        crossings=at_loop(one.crossings for one in group),
+        wakeups=at_loop(one.wakeups for one in group),
+        measured=Measured(
+            sum(one.completed for one in measured),
+            sum(one.received_bytes for one in measured),
+            sum(one.sent_bytes for one in measured),
+            merged(one.seconds for one in measured),
+        )
+        if measured
+        else None,
+    )
