@@ -29,8 +29,9 @@ _BLOCKS = 20
 class _Direct:
     """A pool without threads, whose waiting for each other would be counted and differ from run to run."""
 
-    def submit(self, job: Callable[[], None]) -> None:
+    def submit(self, job: Callable[[], None]) -> bool:
         job()
+        return False
 
 
 def _wsgi_reader(environ: Environ, start_response: StartResponse) -> list[bytes]:
@@ -46,7 +47,7 @@ async def _asgi_reader(scope: Scope, receive: Receive, send: Send) -> None:
 
 def _serve_wsgi(app: WSGIApp, requests: int, *bodies: bytes) -> None:
     adapter = WSGIToASGI(app)
-    adapter._pool = _Direct()  # type: ignore[assignment]
+    adapter._pool.workers = _Direct()  # type: ignore[assignment]
 
     async def serve() -> None:
         for _ in range(requests):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bridge._protocol.limits import Limits
     from bridge._runtime.loop import LoopThread
+    from bridge._runtime.thread_pool import ThreadPool
     from bridge.adapt import as_asgi, as_wsgi, detect
     from bridge.asgi_to_wsgi import ASGIToWSGI
     from bridge.lifespan import compose_lifespan
@@ -21,6 +22,7 @@ __all__ = [
     "LoopThread",
     "Site",
     "Stack",
+    "ThreadPool",
     "WSGIToASGI",
     "as_asgi",
     "as_wsgi",
@@ -38,6 +40,7 @@ _HOMES = {
     "LoopThread": "bridge._runtime.loop",
     "Site": "bridge.site",
     "Stack": "bridge.stack",
+    "ThreadPool": "bridge._runtime.thread_pool",
     "WSGIToASGI": "bridge.wsgi_to_asgi",
     "as_asgi": "bridge.adapt",
     "as_wsgi": "bridge.adapt",

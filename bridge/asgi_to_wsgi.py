@@ -19,6 +19,7 @@ from bridge._runtime.asgi_run import ASGIRun
 from bridge._runtime.crossing import Mailbox
 from bridge._runtime.loop import LoopThread, shared_loop_thread
 from bridge._runtime.naming import name_of
+from bridge._runtime.nesting import note_ancestor
 from bridge._runtime.observed_wsgi import ObservedBlocks, ObservedWSGIExchange
 from bridge._runtime.observing import Observing, Tally, observed_adapters
 from bridge._runtime.tasks import TaskSet
@@ -205,6 +206,7 @@ class ASGIToWSGI:
             cancel_timeout=self._cancel_timeout,
             request_timeout=self._request_timeout,
         )
+        note_ancestor(run.context)
         tasks = self._tasks
         try:
             mailbox.post(lambda: tasks.begin(run))

@@ -123,6 +123,7 @@ class WSGIWebSockets:
     def _new_pool(self) -> WorkerPool:
         return WorkerPool(  # starts nothing
             self._threads,
+            self._threads,  # a thread may have told the end of its session, and not be free yet
             name=f"bridge-ws-{name_of(self._app)}",
             on_start=self._on_worker_start,
             on_stop=self._on_worker_stop,

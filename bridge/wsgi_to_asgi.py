@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import sys
 from collections.abc import Callable, Collection
@@ -21,11 +20,14 @@ from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, Mailbox, Outlet
 from bridge._runtime.errors_stream import ErrorsStream
 from bridge._runtime.loop import asyncio_loop
 from bridge._runtime.naming import name_of
+from bridge._runtime.nesting import ANCESTORS
 from bridge._runtime.observed_asgi import ObservedASGIExchange
 from bridge._runtime.observing import Observing, Tally, observed_adapters
+from bridge._runtime.queueing import Place, queue
+from bridge._runtime.thread_pool import BACKLOG, THREADS, ThreadPool, check_hooks
 from bridge._runtime.watch import Watchkeeper
-from bridge._runtime.workers import WorkerPool
-from bridge._runtime.wsgi_run import Part, WSGIHost, run_maker
+from bridge._runtime.workers import current_worker
+from bridge._runtime.wsgi_run import Part, WSGIHost, run_maker, serves
 from bridge.errors import (
     ClientDisconnected,
     ConfigurationError,
@@ -53,7 +55,14 @@ class WSGIToASGI:
         app: the WSGI app: a Flask object, a Django WSGI handler, any callable of environ and
             start_response.
         threads: how many requests the app serves at once. 1 is for apps that are not thread-safe: calls
-            never overlap.
+            never overlap, but for those that the app makes of itself through bridges, and waits for.
+        backlog: how many requests may wait for a thread; they are served in the order in which they came,
+            and one more is answered 503.
+        queue_timeout: how long a request waits for a thread, in seconds; then it is answered 503 and the app
+            never sees it. None for as long as it takes.
+        pool: threads to share with other apps. None for threads of its own, so that a slow app leaves the
+            others alone. With it `threads`, `backlog` and the hooks of threads are those of the pool, which
+            ends with its owner.
         limits: what of a request is refused; see `Limits`.
         strict: raise from `start_response` where the app sets a hop-by-hop header, instead of dropping it
             and logging that once (D-05).
@@ -96,7 +105,10 @@ class WSGIToASGI:
         self,
         app: WSGIApp,
         *,
-        threads: int = 40,
+        threads: int = THREADS,
+        backlog: int = BACKLOG,
+        queue_timeout: float | None = 30.0,
+        pool: ThreadPool | None = None,
         limits: Limits | None = None,
         strict: bool = False,
         refuse_underscores: bool = False,
@@ -121,17 +133,22 @@ class WSGIToASGI:
             )
         if kind_of(app) in ("asgi", "asgi2"):
             raise ConfigurationError(f"app={name_of(app)}: not a WSGI app; as_asgi(app) takes any kind")
-        if type(threads) is not int or threads < 1:
-            raise ConfigurationError(f"threads={threads!r}: expected a number of threads, 1 or more")
         if type(max_websockets) is not int or max_websockets < 1:
             raise ConfigurationError(f"max_websockets={max_websockets!r}: expected a number, 1 or more")
-        check_seconds(shutdown_timeout=shutdown_timeout, request_timeout=request_timeout)
+        check_seconds(
+            queue_timeout=queue_timeout, shutdown_timeout=shutdown_timeout, request_timeout=request_timeout
+        )
         if not isinstance(limits, Limits | None):
             raise ConfigurationError(f"limits={limits!r}: expected a Limits, or None")
         if errors is not None and not hasattr(errors, "write"):
             raise ConfigurationError(f"errors={errors!r}: expected a text stream, or None for standard error")
-        _check_hooks(
-            on_worker_start=on_worker_start, on_worker_stop=on_worker_stop, after_request=after_request
+        check_hooks(after_request=after_request)
+        own = ThreadPool(
+            threads,
+            backlog=backlog,
+            name=f"bridge-{name or name_of(app)}",
+            on_worker_start=on_worker_start,
+            on_worker_stop=on_worker_stop,
         )
         self.app = app
         self.name = name or name_of(app)
@@ -145,16 +162,15 @@ class WSGIToASGI:
             server_timing=server_timing,
         )
         self._observed = self._observing.wanted
-        self._threads = threads
-        self._on_worker_start = on_worker_start
-        self._on_worker_stop = on_worker_stop
+        self._pool = own if pool is None else _shared(pool, own, on_worker_start, on_worker_stop)
+        self._owns_pool = pool is None
+        self._queue_timeout = queue_timeout
         self._make_run = run_maker(after_request)
         self._limits = limits or Limits()
         self._refuse_underscores = refuse_underscores
         self._shutdown_timeout = shutdown_timeout
         self._request_timeout = request_timeout
-        self._template = _template(ErrorsStream(errors), threads > 1, multiprocess)
-        self._pool = self._new_pool()
+        self._template = _template(ErrorsStream(errors), self._pool.threads > 1, multiprocess)
         self._websockets: WSGIWebSockets | None = None
         if websocket:
             self._websockets = WSGIWebSockets(
@@ -215,15 +231,25 @@ class WSGIToASGI:
             return await self._refuse(send, exc)
         outlet: Outlet[Part] = Outlet(desk.mailbox)
         feed.on_disconnect = outlet.cut
+        place: Place | None = None
         try:
             run = self._make_run(app, environ, outlet, self._host)
             try:
                 environ["bridge.client_disconnected"] = feed.client_disconnected
-                environ["wsgi.input"] = await feed.prefetch() if feed.wanted else Input(feed)
-                self._pool.submit(run)
+                workers = self._pool.workers
+                if feed.wanted:
+                    if not ANCESTORS.get():
+                        workers.check_room()  # before a body is waited for
+                    environ["wsgi.input"] = await feed.prefetch()
+                else:
+                    environ["wsgi.input"] = Input(feed)
+                place = queue(workers, run, outlet, desk.worker, self._queue_timeout)
                 desk.watchkeeper.add(feed)
                 first = outlet.take() if self._request_timeout is None else self._first_part(outlet)
                 head, data, more = await first
+                if place is not None:
+                    place.begun()
+                    place = None
                 if feed.refusal is not None:
                     raise feed.refusal  # the body is over its limit: 413, whatever the app made of it
             except (PeerProtocolError, Overloaded, RequestTimedOut) as exc:
@@ -250,6 +276,8 @@ class WSGIToASGI:
             desk.watchkeeper.remove(feed)
             outlet.close()
             feed.close()
+            if place is not None:
+                place.leave()
 
     async def _refuse(self, send: Send, error: PeerProtocolError | Overloaded | RequestTimedOut) -> Outcome:
         body, headers = refusal(error.status_hint)
@@ -293,24 +321,16 @@ class WSGIToASGI:
             self._desks.add(desk)
         return desk
 
-    def _new_pool(self) -> WorkerPool:
-        return WorkerPool(  # starts nothing
-            self._threads,
-            name=f"bridge-{self.name}",
-            on_start=self._on_worker_start,
-            on_stop=self._on_worker_stop,
-        )
-
     def stats(self) -> AdapterStats:
         """Tell what the adapter does now; from any thread."""
-        pool, desks, meter = self._pool, list(self._desks), self._observing.meter
-        idle = pool.idle
+        workers, desks, meter = self._pool.workers, list(self._desks), self._observing.meter
+        idle = workers.idle
         return AdapterStats(
             app=self.name,
             direction="wsgi_to_asgi",
             in_flight=sum(len(desk.watchkeeper) for desk in desks),
-            waiting=pool.waiting,
-            busy_threads=max(pool.alive - idle, 0),
+            waiting=workers.admission.waiting,
+            busy_threads=max(workers.alive - idle, 0),
             idle_threads=idle,
             websockets=0 if self._websockets is None else len(self._websockets),
             background_tasks=0,
@@ -343,32 +363,40 @@ class WSGIToASGI:
     def close(self) -> None:
         """Close WebSockets with 1001, let requests end, for `shutdown_timeout` at most, and end the threads.
 
-        Blocks: not to be called on the event loop. A request that comes later starts new threads.
+        The threads of a `pool` stay. Blocks: not to be called on the event loop. A request that comes later
+        starts new threads.
         """
-        pool, self._pool = self._pool, self._new_pool()
-        ended = self._websockets is None or self._websockets.close(self._shutdown_timeout)
-        if not (pool.close(self._shutdown_timeout) and ended):
-            _log.warning(
-                "%s: requests still run after a shutdown timeout of %s s",
-                self.name,
-                self._shutdown_timeout,
-            )
+        timeout = self._shutdown_timeout
+        ended = self._websockets is None or self._websockets.close(timeout)
+        if self._owns_pool:
+            ended = self._pool.end(timeout) and ended
+        else:
+            ended = self._pool.workers.drain(lambda job: serves(job, self._host), timeout) and ended
+        if not ended:
+            _log.warning("%s: requests still run after a shutdown timeout of %s s", self.name, timeout)
 
 
 class _Desk:
     """What the requests of one loop share."""
 
-    __slots__ = ("__weakref__", "mailbox", "watchkeeper")
+    __slots__ = ("__weakref__", "mailbox", "watchkeeper", "worker")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.mailbox = Mailbox(loop)
         self.watchkeeper = Watchkeeper(loop)
+        self.worker = current_worker()  # a WSGI app may run a loop of its own in its thread
 
 
-def _check_hooks(**hooks: object) -> None:
-    for name, hook in hooks.items():
-        if hook is not None and (not callable(hook) or inspect.iscoroutinefunction(hook)):
-            raise ConfigurationError(f"{name}={hook!r}: expected a function without arguments, not async")
+def _shared(pool: ThreadPool, own: ThreadPool, *hooks: object) -> ThreadPool:
+    """Check a pool that is given, beside what only an own one would need."""
+    if not isinstance(pool, ThreadPool):
+        raise ConfigurationError(f"pool={pool!r}: expected a ThreadPool, or None for threads of its own")
+    if (own.threads, own.backlog) != (THREADS, BACKLOG) or any(hook is not None for hook in hooks):
+        raise ConfigurationError(
+            f"pool={pool!r}: with a pool, expected threads, backlog, on_worker_start and on_worker_stop to "
+            "be given to the ThreadPool"
+        )
+    return pool
 
 
 def _template(errors: ErrorsStream, multithread: bool, multiprocess: bool | None) -> Environ:

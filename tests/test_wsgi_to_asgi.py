@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
 
-from bridge import Limits, WSGIToASGI
+from bridge import Limits, ThreadPool, WSGIToASGI
 from bridge.errors import ConfigurationError
 from tests.conftest import bridge_threads
 from tests.contract.asgi_specimens import hello as asgi_hello
@@ -31,6 +31,15 @@ from tests.support.asgi import Exchange, get, happened, http_scope, stayed_away
         (hello, {"threads": "4"}, "threads='4'"),
         (hello, {"threads": True}, "threads=True"),
         (hello, {"threads": None}, "threads=None"),
+        (hello, {"backlog": -1}, "backlog=-1"),
+        (hello, {"backlog": None}, "backlog=None"),
+        (hello, {"queue_timeout": -0.1}, "queue_timeout=-0.1"),
+        (hello, {"queue_timeout": "1"}, "queue_timeout='1'"),
+        (hello, {"pool": 40}, "pool=40"),
+        (hello, {"pool": ThreadPool(1), "threads": 2}, "pool="),
+        (hello, {"pool": ThreadPool(1), "backlog": 2}, "pool="),
+        (hello, {"pool": ThreadPool(1), "on_worker_start": print}, "pool="),
+        (hello, {"pool": ThreadPool(1), "on_worker_stop": print}, "pool="),
         (hello, {"shutdown_timeout": -1}, "shutdown_timeout=-1"),
         (hello, {"shutdown_timeout": float("nan")}, "shutdown_timeout=nan"),
         (hello, {"shutdown_timeout": "5"}, "shutdown_timeout='5'"),
@@ -54,6 +63,9 @@ def test_a_wrong_argument_is_refused_by_name(app: Any, options: dict[str, Any], 
     [
         {},
         {"threads": 1},
+        {"backlog": 0, "queue_timeout": 0},
+        {"queue_timeout": None},
+        {"pool": ThreadPool(1), "queue_timeout": 1, "after_request": print},
         {"shutdown_timeout": None},
         {"shutdown_timeout": 0},
         {"limits": Limits(max_body_bytes=1)},
@@ -249,7 +261,7 @@ def test_an_asgi_app_is_refused_at_construction(app: Any) -> None:
 async def test_a_request_that_meets_a_closed_pool_is_told_503() -> None:
     """Another thread closed the adapter between two steps of this request."""
     adapter = WSGIToASGI(hello)
-    adapter._pool.close(0)
+    adapter._pool.workers.close(0)
 
     exchange = await get(adapter)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from bridge.errors import ConfigurationError
 
-__all__ = ["Limits", "check_seconds"]
+__all__ = ["Limits", "check_count", "check_seconds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,22 @@ class Limits:
                 raise ConfigurationError(
                     f"{field.name}={value!r}: expected a number of bytes or fields, 0 or more"
                 )
+
+
+def check_count(what: str, least: int, **counts: object) -> None:
+    """Check counts by the names of their arguments.
+
+    Args:
+        what: what is counted, for the message: "threads".
+        least: the least of them that makes sense.
+        counts: the arguments.
+
+    Raises:
+        ConfigurationError: names the argument, its value and what would do.
+    """
+    for name, value in counts.items():
+        if type(value) is not int or value < least:
+            raise ConfigurationError(f"{name}={value!r}: expected a number of {what}, {least} or more")
 
 
 def check_seconds(**durations: object) -> None:

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from bridge._runtime.nesting import ANCESTORS
+
 __all__ = ["adopt_locals", "copy_changes", "forget_changes", "keep_until_next", "renew_locals"]
 
 _MISSING = object()
@@ -55,8 +57,8 @@ def copy_changes(source: contextvars.Context) -> list[tuple[contextvars.Token[An
             if isinstance(current, found[0]) and _data(current) is _data(value):
                 continue
             value = found[1](value)
-        elif var.get(_MISSING) is value:
-            continue
+        elif var is ANCESTORS or var.get(_MISSING) is value:
+            continue  # who waits for a request is nothing that comes back from it
         changes.append((var.set(value), value))
     return changes
 

@@ -12,11 +12,11 @@ from bridge._protocol.head import Head, head_from_wsgi
 from bridge._protocol.response import ResponseCycle
 from bridge._runtime.context import adopt_locals
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES, Outlet
-from bridge._runtime.workers import Hook, call_hook
+from bridge._runtime.workers import Hook, Job, call_hook
 from bridge.errors import AppProtocolError, AppTypeError
 from bridge.types import Environ, ExcInfo, Write, WSGIApp
 
-__all__ = ["MakeRun", "Part", "WSGIHost", "WSGIRun", "run_maker"]
+__all__ = ["MakeRun", "Part", "WSGIHost", "WSGIRun", "run_maker", "serves"]
 
 _log = logging.getLogger("bridge.wsgi")
 
@@ -262,6 +262,11 @@ class _RunWithHook(WSGIRun):
 def run_maker(after_request: Hook | None) -> MakeRun:
     """Give what makes the runs: without a hook the plain class, so that the hook costs nothing (W-62)."""
     return WSGIRun if after_request is None else functools.partial(_RunWithHook, hook=after_request)
+
+
+def serves(job: Job, host: WSGIHost) -> bool:
+    """Tell whether a job is a request of an adapter."""
+    return isinstance(job, WSGIRun) and job._host is host
 
 
 def _iterable(kind: type) -> bool:

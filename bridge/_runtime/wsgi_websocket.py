@@ -85,7 +85,9 @@ class WSGIWebSocket:
         self._first_part: asyncio.Future[Part] | None = None
         self.call = WebSocketCall(app, environ, self._outlet, host, make_run)
 
-    async def serve(self, submit: Callable[[Callable[[], None]], None], receive: Receive, send: Send) -> None:
+    async def serve(
+        self, submit: Callable[[Callable[[], None]], object], receive: Receive, send: Send
+    ) -> None:
         """Run the app in a thread and carry what is said, until either side ends it.
 
         Args:
