@@ -20,13 +20,14 @@ from benchmarks.workloads import (
     wsgi_stream,
 )
 from bridge import ASGIToWSGI, LoopThread, WSGIToASGI
+from bridge._runtime.workers import WorkerPool
 from bridge.types import ASGIApp, Environ, Receive, Scope, Send, StartResponse, WSGIApp
 
 _BODY = b"x" * 1024
 _BLOCKS = 20
 
 
-class _Direct:
+class _Direct(WorkerPool):
     """A pool without threads, whose waiting for each other would be counted and differ from run to run."""
 
     def submit(self, job: Callable[[], None]) -> bool:
@@ -47,7 +48,7 @@ async def _asgi_reader(scope: Scope, receive: Receive, send: Send) -> None:
 
 def _serve_wsgi(app: WSGIApp, requests: int, *bodies: bytes) -> None:
     adapter = WSGIToASGI(app)
-    adapter._pool.workers = _Direct()  # type: ignore[assignment]
+    adapter._pool.workers = _Direct(1, 0)
 
     async def serve() -> None:
         for _ in range(requests):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import itertools
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -132,13 +133,28 @@ def test_a_stack_gives_its_faces_to_as_asgi_and_as_wsgi() -> None:
 # ------------------------------------------------------------ what passes through
 
 
+class Seen(list[Any]):
+    """A list that tells when it has so many items."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._count = count
+        self.complete = threading.Event()
+
+    def append(self, item: Any, /) -> None:
+        super().append(item)
+        if len(self) == self._count:
+            self.complete.set()
+
+
 @pytest.mark.parametrize("face", SIDES)
 @pytest.mark.parametrize("shape", [s for s in SHAPES if len(s) == 3], ids="-".join)
 def test_what_the_app_set_is_seen_by_each_layer_on_the_way_out(face: Side, shape: tuple[Side, ...]) -> None:
-    seen: list[Any] = []
+    seen = Seen(2)
 
     ask(build(*shape, seen=seen), face)
 
+    assert seen.complete.wait(10)  # a WSGI layer is closed in its thread, after the response is out
     assert seen == [(f"{shape[1][0]}1", "told"), (f"{shape[0][0]}0", "told")]
 
 
