@@ -21,10 +21,11 @@ GROUPS: dict[str, Callable[[Effort], list[Case]]] = {
     "P8,P9": transfer.transfer,
     "P11": growth.growth,
     "P12": neighbour.neighbour,
+    "P13": over_servers.observed,
 }
 """By the measures that each takes."""
 
-LONG = ("P8,P9", "P11", "P12")
+LONG = ("P8,P9", "P11", "P12", "P13")
 """Left out of a quick run, unless they are named."""
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 
@@ -64,6 +64,22 @@ FASTAPI = {
 }
 
 
+UNWATCHED = "not measured"
+
+OBSERVED = {
+    "Flask under uvicorn": {
+        peers.US: (UVICORN, "served:flask_measured"),
+        UNWATCHED: (UVICORN, "served:flask_bridged"),
+        "with an observer": (UVICORN, "served:flask_observed"),
+    },
+    "FastAPI under gunicorn": {
+        peers.US: (GUNICORN, "served:fastapi_measured"),
+        UNWATCHED: (GUNICORN, "served:fastapi_bridged"),
+        "with an observer": (GUNICORN, "served:fastapi_observed"),
+    },
+}
+
+
 @dataclass(frozen=True)
 class Load:
     """What wrk saw: requests a second, and the 99th percentile of the latency in ms."""
@@ -93,6 +109,19 @@ def fastapi(effort: Effort) -> list[Case]:
     for name, taken in loads.items():
         case.samples[name] = [load.rate for load in taken]
     return [case] if loads else []
+
+
+def observed(effort: Effort) -> list[Case]:
+    """Measure what `measure=True` costs, and an observer beside it (P13)."""
+    cases: list[Case] = []
+    # A few per cent are less than a machine varies from one second to the next: many short turns.
+    effort = replace(effort, server_rounds=3 * effort.server_rounds, server_seconds=1)
+    for setting, contestants in OBSERVED.items():
+        case = Case("P13", setting, "requests/s", UNWATCHED, 0.97, "at least")
+        for name, taken in _loads(contestants, effort).items():
+            case.samples[name] = [load.rate for load in taken]
+        cases += [case] if case.samples else []
+    return cases
 
 
 def _loads(contestants: dict[str, tuple[list[str], str]], effort: Effort) -> dict[str, list[Load]]:

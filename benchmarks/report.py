@@ -35,6 +35,7 @@ TITLES = {
     "P10": "import",
     "P11": "growth",
     "P12": "a health endpoint beside a slow WSGI app on the same loop",
+    "P13": "what watching costs: an adapter with `measure=True` against one without",
 }
 
 NOTES = {
@@ -58,6 +59,7 @@ NOTES = {
     "P10": "Milliseconds that an import adds to an interpreter that has imported asyncio. Less is better.",
     "P11": "Time of one request; the plot shows how it grows.",
     "P12": "Milliseconds. Less is better.",
+    "P13": "`wrk` with 16 connections; one process each. More is better.",
 }
 
 REASONS = {

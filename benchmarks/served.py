@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from bridge import ASGIToWSGI, WSGIToASGI
+from bridge.observation import RequestBegan, RequestEnded
 from bridge.types import ASGIApp, Environ, Receive, Scope, Send, StartResponse, WSGIApp
 
 BODY = b'{"message":"Hello, world!"}'
@@ -30,6 +31,18 @@ def flask_bridged() -> ASGIApp:
     return WSGIToASGI(flask_native())
 
 
+def flask_measured() -> ASGIApp:
+    return WSGIToASGI(flask_native(), measure=True)
+
+
+def flask_observed() -> ASGIApp:
+    return WSGIToASGI(flask_native(), measure=True, observers=[_observer])
+
+
+def _observer(began: RequestBegan) -> Callable[[RequestEnded], object]:
+    return lambda ended: None
+
+
 def flask_in_a2wsgi() -> ASGIApp:
     from a2wsgi import WSGIMiddleware
 
@@ -51,6 +64,14 @@ def fastapi_native() -> ASGIApp:
 
 def fastapi_bridged() -> WSGIApp:
     return ASGIToWSGI(fastapi_native())
+
+
+def fastapi_measured() -> WSGIApp:
+    return ASGIToWSGI(fastapi_native(), measure=True)
+
+
+def fastapi_observed() -> WSGIApp:
+    return ASGIToWSGI(fastapi_native(), measure=True, observers=[_observer])
 
 
 def fastapi_in_a2wsgi() -> WSGIApp:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
+from time import perf_counter
 from typing import Any, Final, Literal
 
 from bridge._protocol.handshake import is_handshake
@@ -10,18 +11,19 @@ from bridge._protocol.head import status_line
 from bridge._protocol.headers import content_length, native_from_raw_headers
 from bridge._protocol.kind import kind_of
 from bridge._protocol.limits import Limits, check_seconds
-from bridge._protocol.observation import AdapterStats, Observer, Outcome, outcome_of
+from bridge._protocol.observation import AdapterStats, Observer, outcome_of
 from bridge._protocol.refusal import refusal
 from bridge._protocol.request import scope_from_environ
 from bridge._protocol.request_body import RequestBodyCycle
 from bridge._runtime.app_life import AppLife
 from bridge._runtime.asgi_run import ASGIRun
+from bridge._runtime.blocks import ObservedBlocks, Stream, Whole
 from bridge._runtime.crossing import Mailbox
 from bridge._runtime.loop import LoopThread, shared_loop_thread
 from bridge._runtime.naming import name_of
 from bridge._runtime.nesting import note_ancestor
-from bridge._runtime.observed_wsgi import ObservedBlocks, ObservedWSGIExchange
-from bridge._runtime.observing import Observing, Tally, observed_adapters
+from bridge._runtime.observed_wsgi import ObservedWSGIExchange
+from bridge._runtime.observing import Meter, Observing, Tally, observed_adapters
 from bridge._runtime.tasks import TaskSet
 from bridge.errors import ConfigurationError, Overloaded, PeerProtocolError, RequestTimedOut
 from bridge.types import ASGIApp, Environ, StartResponse
@@ -119,10 +121,10 @@ class ASGIToWSGI:
             "asgi_to_wsgi",
             self.name,
             observers=observers,
-            measure=measure,
             server_timing=server_timing,
         )
         self._observed = self._observing.wanted
+        self._meter = Meter() if measure else None
         self._limits = limits or Limits()
         self._loop_thread = loop_thread or shared_loop_thread()
         self._cancel_timeout = cancel_timeout
@@ -166,20 +168,22 @@ class ASGIToWSGI:
             return self._observe(environ, start_response)
         return self._serve(self.app, environ, start_response)
 
-    def _observe(self, environ: Environ, start_response: StartResponse) -> _Whole | ObservedBlocks:
+    def _observe(self, environ: Environ, start_response: StartResponse) -> Whole | ObservedBlocks:
         exchange = ObservedWSGIExchange(self._observing, self.app, environ, start_response)
         try:
             blocks = self._serve(exchange.app, environ, exchange.start_response)
         except BaseException as exc:
             exchange.end(outcome_of(exc))
             raise
-        if isinstance(blocks, _Stream):
+        if isinstance(blocks, Stream):
             return ObservedBlocks(blocks, exchange)
         exchange.sent = sum(map(len, blocks))
         exchange.end(blocks.outcome)
         return blocks
 
-    def _serve(self, app: ASGIApp, environ: Environ, start_response: StartResponse) -> _Whole | _Stream:
+    def _serve(self, app: ASGIApp, environ: Environ, start_response: StartResponse) -> Whole | Stream:
+        meter = self._meter
+        arrived = 0.0 if meter is None else perf_counter()
         try:
             scope = scope_from_environ(environ, self._limits)
             declared = environ.get("CONTENT_LENGTH")
@@ -215,15 +219,21 @@ class ASGIToWSGI:
                 start_response(status_line(head.status), native_from_raw_headers(head.headers))
         except BaseException as exc:
             run.leave()  # also if the server raised: in start_response (WA-08), or here by a signal
+            if meter is not None:
+                meter.count(arrived, run.received, run.sent, completed=False)
             if run.refusal is not None:
                 return self._refuse(start_response, run.refusal)
             self._tally.count(outcome_of(exc))
             raise
-        return _Stream(run, data, self._tally) if more else _Whole([data] if data else [])
+        if more:
+            return Stream(run, data, self._tally, meter, arrived)
+        if meter is not None:
+            meter.count(arrived, run.received, run.sent, completed=True)
+        return Whole([data] if data else [])
 
     def _websocket(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            return _Whole(self._websockets.serve(environ, start_response, self._enter))
+            return Whole(self._websockets.serve(environ, start_response, self._enter))
         except (PeerProtocolError, Overloaded, RequestTimedOut) as exc:
             return self._refuse(start_response, exc)
 
@@ -235,17 +245,17 @@ class ASGIToWSGI:
 
     def _refuse(
         self, start_response: StartResponse, error: PeerProtocolError | Overloaded | RequestTimedOut
-    ) -> _Whole:
+    ) -> Whole:
         body, headers = refusal(error.status_hint)
         start_response(status_line(error.status_hint), native_from_raw_headers(headers))
-        refused = _Whole([body])
+        refused = Whole([body])
         refused.outcome = outcome_of(error)
         self._tally.count(refused.outcome)
         return refused
 
     def stats(self) -> AdapterStats:
         """Tell what the adapter does now; from any thread."""
-        mailbox, meter = self._loop_thread.mailbox, self._observing.meter
+        mailbox, meter = self._loop_thread.mailbox, self._meter
         return AdapterStats(
             app=self.name,
             direction="asgi_to_wsgi",
@@ -293,59 +303,3 @@ class ASGIToWSGI:
             BridgeError: called on the loop itself.
         """
         self._life.close()
-
-
-class _Whole(list[bytes]):
-    """The blocks of a response that is there already; `close()` has nothing left to do (WA-06)."""
-
-    outcome = Outcome.COMPLETED
-
-    def close(self) -> None:
-        """Do nothing: the app has been told its response is complete."""
-
-
-class _Stream:
-    """The blocks of a response as they come. `close()` may come early, twice, or before the first block."""
-
-    def __init__(self, run: ASGIRun, first: bytes, tally: Tally) -> None:
-        self._run = run
-        self._tally = tally
-        self._first: bytes | None = first
-        self._more = True
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        if self._first is not None:
-            first, self._first = self._first, None
-            return first
-        if not self._more:
-            raise StopIteration
-        try:
-            _, data, self._more = self._run.next_part()
-        except BaseException as exc:
-            self._end(outcome_of(exc))
-            raise
-        if not data and not self._more:
-            raise StopIteration
-        return data
-
-    def close(self) -> None:
-        """End the connection for the app, if its response is not complete (A-33)."""
-        if self._more:
-            self._end(Outcome.DISCONNECTED)
-
-    def _end(self, outcome: Outcome) -> None:
-        self._more = False
-        self._run.leave()
-        self._tally.count(outcome)
-
-    @property
-    def complete(self) -> bool:
-        """Whether all blocks were there."""
-        return not self._more
-
-    def __del__(self) -> None:
-        """End the connection all the same where a server or a middleware forgot to close."""
-        self.close()

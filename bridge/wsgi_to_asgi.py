@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Collection
+from time import perf_counter
 from typing import TextIO
 from weakref import WeakSet
 
@@ -22,7 +23,7 @@ from bridge._runtime.loop import asyncio_loop
 from bridge._runtime.naming import name_of
 from bridge._runtime.nesting import ANCESTORS
 from bridge._runtime.observed_asgi import ObservedASGIExchange
-from bridge._runtime.observing import Observing, Tally, observed_adapters
+from bridge._runtime.observing import Meter, Observing, Tally, observed_adapters
 from bridge._runtime.queueing import Place, queue
 from bridge._runtime.thread_pool import BACKLOG, THREADS, ThreadPool, check_hooks
 from bridge._runtime.watch import Watchkeeper
@@ -158,13 +159,13 @@ class WSGIToASGI:
             "wsgi_to_asgi",
             self.name,
             observers=observers,
-            measure=measure,
             server_timing=server_timing,
         )
         self._observed = self._observing.wanted
         self._pool = own if pool is None else _shared(pool, own, on_worker_start, on_worker_stop)
         self._owns_pool = pool is None
         self._queue_timeout = queue_timeout
+        self._meter = Meter() if measure else None
         self._make_run = run_maker(after_request)
         self._limits = limits or Limits()
         self._refuse_underscores = refuse_underscores
@@ -221,6 +222,9 @@ class WSGIToASGI:
         exchange.end(outcome)
 
     async def _serve(self, app: WSGIApp, scope: Scope, receive: Receive, send: Send) -> Outcome:
+        meter = self._meter
+        arrived = 0.0 if meter is None else perf_counter()
+        completed = False
         desk = self._desk_here()
         try:
             environ = environ_from_scope(
@@ -232,8 +236,8 @@ class WSGIToASGI:
         outlet: Outlet[Part] = Outlet(desk.mailbox)
         feed.on_disconnect = outlet.cut
         place: Place | None = None
+        run = self._make_run(app, environ, outlet, self._host)
         try:
-            run = self._make_run(app, environ, outlet, self._host)
             try:
                 environ["bridge.client_disconnected"] = feed.client_disconnected
                 workers = self._pool.workers
@@ -264,6 +268,7 @@ class WSGIToASGI:
             if run.context:
                 copy_changes(run.context)  # seen by the middleware outside as soon as all is complete
             await send({"type": "http.response.body", "body": data, "more_body": False})
+            completed = True
             return _COMPLETED
         except ClientDisconnected:
             feed.lost = True  # ordinary life: the run is told, and ends in its thread (AA-11)
@@ -278,6 +283,8 @@ class WSGIToASGI:
             feed.close()
             if place is not None:
                 place.leave()
+            if meter is not None:
+                meter.count(arrived, feed.received, run.sent, completed=completed)
 
     async def _refuse(self, send: Send, error: PeerProtocolError | Overloaded | RequestTimedOut) -> Outcome:
         body, headers = refusal(error.status_hint)
@@ -323,7 +330,7 @@ class WSGIToASGI:
 
     def stats(self) -> AdapterStats:
         """Tell what the adapter does now; from any thread."""
-        workers, desks, meter = self._pool.workers, list(self._desks), self._observing.meter
+        workers, desks, meter = self._pool.workers, list(self._desks), self._meter
         idle = workers.idle
         return AdapterStats(
             app=self.name,

@@ -89,6 +89,11 @@ class ResponseCycle:
         return self.state >= _STREAMING
 
     @property
+    def sent(self) -> int:
+        """How many bytes of the body may have left."""
+        return self._sent
+
+    @property
     def done(self) -> bool:
         """Whether the end has come."""
         return self.state is _DONE

@@ -211,6 +211,16 @@ class ASGIRun:
         return self._cycle.done
 
     @property
+    def sent(self) -> int:
+        """How many bytes of the body the app has sent; from any thread."""
+        return self._cycle.sent
+
+    @property
+    def received(self) -> int:
+        """How many bytes of the request body were read; from any thread."""
+        return self._body.received
+
+    @property
     def context(self) -> contextvars.Context:
         """Where the task runs: a copy of the context of the server's thread."""
         return self._context

@@ -111,6 +111,11 @@ class BodyFeed:
                     items = self._items = Inlet(self._mailbox, BUFFER_BYTES)
         return items
 
+    @property
+    def received(self) -> int:
+        """How many bytes of the body have come; from any thread."""
+        return self._cycle.received
+
     # ------------------------------------------------------------ in the thread
 
     def pull(self) -> bytes:

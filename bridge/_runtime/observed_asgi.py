@@ -22,6 +22,8 @@ class ObservedASGIExchange(Exchange):
         send: of the server.
     """
 
+    __slots__ = ("_app", "_receive", "_send")
+
     def __init__(
         self, observing: Observing, app: WSGIApp, scope: Scope, receive: Receive, send: Send
     ) -> None:

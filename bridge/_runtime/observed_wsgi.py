@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from time import perf_counter
-from typing import Protocol
 
-from bridge._protocol.observation import Outcome, outcome_of
 from bridge._protocol.paths import text_from_native
 from bridge._runtime.observing import Exchange, Observing
 from bridge.types import ASGIApp, Environ, ExcInfo, Message, Receive, Scope, Send, StartResponse, Write
 
-__all__ = ["ObservedBlocks", "ObservedWSGIExchange"]
-
-
-class Blocks(Protocol):
-    """The blocks of a response as they come.
-
-    Attributes:
-        complete: whether the last of them was given.
-    """
-
-    @property
-    def complete(self) -> bool: ...
-
-    def __next__(self) -> bytes: ...
-
-    def close(self) -> None: ...
+__all__ = ["ObservedWSGIExchange"]
 
 
 class ObservedWSGIExchange(Exchange):
@@ -38,6 +20,8 @@ class ObservedWSGIExchange(Exchange):
         environ: of the request.
         start_response: of the server.
     """
+
+    __slots__ = ("_app", "_start_response")
 
     def __init__(
         self, observing: Observing, app: ASGIApp, environ: Environ, start_response: StartResponse
@@ -67,41 +51,3 @@ class ObservedWSGIExchange(Exchange):
         if timing is not None:
             headers = [*headers, ("Server-Timing", timing)]
         return self._start_response(status, headers, exc_info)
-
-
-class ObservedBlocks:
-    """The blocks of a streamed response, counted.
-
-    Args:
-        blocks: of the response.
-        exchange: is told the end.
-    """
-
-    def __init__(self, blocks: Blocks, exchange: Exchange) -> None:
-        self._blocks = blocks
-        self._exchange = exchange
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        try:
-            block = next(self._blocks)
-        except StopIteration:
-            self._exchange.end(Outcome.COMPLETED)
-            raise
-        except BaseException as exc:
-            self._exchange.end(outcome_of(exc))
-            raise
-        self._exchange.sent += len(block)
-        return block
-
-    def close(self) -> None:
-        """Close the blocks: it is the end of the request, early or not."""
-        complete = self._blocks.complete
-        self._blocks.close()
-        self._exchange.end(Outcome.COMPLETED if complete else Outcome.DISCONNECTED)
-
-    def __del__(self) -> None:
-        """End all the same where a server or a middleware forgot to close."""
-        self.close()

@@ -1,7 +1,8 @@
 """Who watches the requests of an adapter, and what is counted of them.
 
-Off, a request pays for one look at a flag, and only those that end badly are counted. On, the app is wrapped
-for each request, which notes when it is called, and what passes the server is counted on its way.
+Off, a request pays for a look at two flags, and only those that end badly are counted. A meter adds up what a
+request has counted for itself anyway. For observers the app is wrapped, which tells when it is called, and
+what passes the server is counted on its way.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from bridge._runtime.fork import reset_in_child
 from bridge._runtime.naming import name_of
 from bridge.errors import ConfigurationError
 
-__all__ = ["Exchange", "Observing", "Tally", "observed_adapters"]
+__all__ = ["Exchange", "Meter", "Observing", "Tally", "observed_adapters"]
 
 _log = logging.getLogger("bridge.observe")
 
@@ -81,13 +82,21 @@ class Meter:
         self._completed = self._received = self._sent = 0
         self._seconds = HistogramCounter()
 
-    def count(self, ended: RequestEnded) -> None:
-        """Count one."""
+    def count(self, arrived: float, received: int, sent: int, *, completed: bool) -> None:
+        """Count a request that ends now.
+
+        Args:
+            arrived: when it came, by `perf_counter()`.
+            received: bytes of its body.
+            sent: bytes of its response.
+            completed: whether that is complete.
+        """
+        seconds = perf_counter() - arrived
         with self._lock:
-            self._completed += ended.outcome is _COMPLETED
-            self._received += ended.received_bytes
-            self._sent += ended.sent_bytes
-            self._seconds.add(ended.seconds)
+            self._completed += completed
+            self._received += received
+            self._sent += sent
+            self._seconds.add(seconds)
 
     def read(self) -> Measured:
         """Give what was counted."""
@@ -102,11 +111,10 @@ class Observing:
         direction: which adapter it is.
         name: of the adapter.
         observers: told of each request.
-        measure: whether to count bytes and durations.
         server_timing: whether each response says how long it took.
 
     Attributes:
-        meter: counts, if that was asked for.
+        wanted: whether there is anything to do.
 
     Raises:
         ConfigurationError: an observer is no function.
@@ -118,7 +126,6 @@ class Observing:
         name: str,
         *,
         observers: Collection[Observer],
-        measure: bool,
         server_timing: bool,
     ) -> None:
         self._direction: Direction = direction
@@ -127,17 +134,12 @@ class Observing:
         for observer in self._observers:
             if not callable(observer):
                 raise ConfigurationError(f"observers: {observer!r}: expected a function of a RequestBegan")
-        self.meter = Meter() if measure else None
         self.server_timing = server_timing
-
-    @property
-    def wanted(self) -> bool:
-        """Whether there is anything to watch for."""
-        return bool(self._observers) or self.meter is not None or self.server_timing
+        self.wanted = bool(self._observers) or server_timing
 
     def begin(self, method: str, path: str, prefix: str) -> list[Callable[[RequestEnded], object]]:
         """Tell all of a request; give what is to be told of its end."""
-        ends: list[Callable[[RequestEnded], object]] = [] if self.meter is None else [self.meter.count]
+        ends: list[Callable[[RequestEnded], object]] = []
         if self._observers:
             began = RequestBegan(self._name, self._direction, method, path, prefix)
             for observer in self._observers:
@@ -169,6 +171,8 @@ class Exchange:
         received: bytes of the request body.
         sent: bytes of the response body.
     """
+
+    __slots__ = ("_arrived", "_ends", "_observing", "answered", "called", "received", "sent", "status")
 
     def __init__(self, observing: Observing, method: str, path: str, prefix: str) -> None:
         self._arrived = perf_counter()

@@ -82,6 +82,11 @@ class WSGIRun:
         self._host = host
         self.context = contextvars.copy_context()
 
+    @property
+    def sent(self) -> int:
+        """How many bytes of the body the app has sent; from any thread."""
+        return self._cycle.sent
+
     def __call__(self) -> None:
         """Run the request; called by a worker thread. Never raises."""
         if self._outlet.closed:  # the client left while this waited: the app is not bothered (AA-12)
