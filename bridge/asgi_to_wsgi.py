@@ -145,6 +145,7 @@ class ASGIToWSGI:
             self._loop_thread,
             self._tasks,
             self._websockets,
+            name=self.name,
             mode=lifespan,
             startup_timeout=startup_timeout,
             task_timeout=task_timeout,

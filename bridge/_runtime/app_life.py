@@ -13,7 +13,6 @@ from bridge._runtime.fork import LateLock, reset_in_child
 from bridge._runtime.lifespan import Lifespan
 from bridge._runtime.lineage import keep
 from bridge._runtime.loop import LoopThread
-from bridge._runtime.naming import name_of
 from bridge._runtime.tasks import TaskSet
 from bridge.errors import ClientDisconnected, LifespanFailed, Overloaded
 from bridge.types import ASGIApp
@@ -38,6 +37,7 @@ class AppLife:
         loop_thread: the loop.
         tasks: of its requests, and what they have started.
         websockets: those that are open.
+        name: of the app, in log lines and errors.
         mode: see the argument `lifespan` of `ASGIToWSGI`.
         startup_timeout: what the app has to start in, in seconds; None for as long as it takes.
         task_timeout: what its tasks have to end in before it is shut down.
@@ -55,12 +55,14 @@ class AppLife:
         tasks: TaskSet,
         websockets: Connections,
         *,
+        name: str,
         mode: Literal["auto", "on", "off"],
         startup_timeout: float | None,
         task_timeout: float | None,
         shutdown_timeout: float | None,
     ) -> None:
         self._app = app
+        self._name = name
         self._loop_thread = loop_thread
         self._mode = mode
         self._startup_timeout = startup_timeout
@@ -104,7 +106,7 @@ class AppLife:
     def _start_lifespan(self) -> None:
         async def start() -> Lifespan:  # on the loop that serves the requests (L-02)
             self._tasks.reside()
-            lifespan = Lifespan(self._app, required=self._mode == "on")
+            lifespan = Lifespan(self._app, required=self._mode == "on", name=self._name)
             await lifespan.startup(self._startup_timeout)
             return lifespan
 
@@ -136,7 +138,7 @@ class AppLife:
         if not self._loop_thread.running:
             return
         if not self._websockets.close(self._shutdown_timeout):
-            _log.warning("%s: WebSockets were still open after the shutdown timeout", name_of(self._app))
+            _log.warning("%s: WebSockets were still open after the shutdown timeout", self._name)
 
         async def stop() -> None:
             await self._tasks.drain(self._task_timeout)
@@ -144,7 +146,7 @@ class AppLife:
                 await _end(lifespan, self._tasks, self._shutdown_timeout)
 
         self._loop_thread.call(stop())
-        _log.debug("%s is closed", name_of(self._app))
+        _log.debug("%s is closed", self._name)
 
     def close_for_good(self) -> None:
         """Close at the end of the process: a request that is late must not start the app again."""

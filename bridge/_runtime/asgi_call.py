@@ -14,6 +14,7 @@ from bridge._protocol.head import Head, head_from_asgi
 from bridge._protocol.response import ResponseCycle
 from bridge._runtime.asgi_run import means_gone
 from bridge._runtime.naming import name_of
+from bridge._runtime.request_log import log_request
 from bridge.errors import AppProtocolError, AppTypeError, ClientDisconnected
 from bridge.types import ASGIApp, Message, Scope
 
@@ -118,7 +119,16 @@ class ASGICall:
             # Not kept: its traceback holds the app's generators, which close when nothing holds them.
             self._error = ClientDisconnected()
             if not means_gone(exc):
-                _log.error("%s failed after its exchange was over", name_of(self._app), exc_info=exc)
+                log_request(
+                    _log,
+                    logging.ERROR,
+                    "failed after its exchange was over",
+                    app=name_of(self._app),
+                    method=self._scope["method"],
+                    path=str(self._scope.get("path", "")),
+                    state=self._cycle.state.name.lower(),
+                    error=exc,
+                )
         elif isinstance(exc, Exception):
             self._error = exc
         else:

@@ -23,6 +23,7 @@ from bridge._protocol.response import ResponseCycle
 from bridge._runtime.client_probe import bytes_waiting, client_has_left, departure
 from bridge._runtime.context import adopt_locals, copy_changes, forget_changes, keep_until_next
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, Inlet, Mailbox
+from bridge._runtime.request_log import log_request
 from bridge.errors import AppProtocolError, AppTypeError, BodyTooLarge, ClientDisconnected, RequestTimedOut
 from bridge.types import ASGIApp, Environ, Message, Scope
 
@@ -181,7 +182,7 @@ class ASGIRun:
             self._mailbox.post(self._input_failed)
             raise  # the refusal does not wait for the app
         except Exception as exc:  # servers raise what they like for a lost client
-            _log.debug("wsgi.input failed: %s", type(exc).__name__)
+            self._log(logging.DEBUG, f"could not be given its body: {type(exc).__name__}")
             self._mailbox.post(self._input_failed)
             raise ClientDisconnected from exc  # nor does the thread: the app has nobody to answer
         more = bool(data) and not cycle.complete
@@ -297,7 +298,7 @@ class ASGIRun:
         cycle.check(len(body), last=not more)  # before anything changes: the app may catch it and go on
         body = cycle.data(body) if more else cycle.whole(body)
         if cycle.excess and not excess:
-            _log.warning("%s sent a body with a status that has none; it was dropped", self._name)
+            self._log(logging.WARNING, "sent a body with a status that has none; it was dropped")
         if not more:
             self._over = True
             self._inlet.put((head, body, False))
@@ -320,11 +321,11 @@ class ASGIRun:
         if self._cycle.done:
             if not isinstance(exc, asyncio.CancelledError):
                 # The client has its answer; the error must not be lost with the task.
-                _log.error("%s failed after its response was complete", self._name, exc_info=exc)
+                self._log(logging.ERROR, "failed after its response was complete", exc)
             return
         if self.gone:
             if not means_gone(exc):
-                _log.warning("%s failed after its client had left", self._name, exc_info=exc)
+                self._log(logging.WARNING, "failed after its client had left", exc)
             self._inlet.put(ClientDisconnected())
             return
         if isinstance(exc, Exception) and not isinstance(exc, (StopIteration, StopAsyncIteration, OSError)):
@@ -336,6 +337,18 @@ class ASGIRun:
         wrapped = AppProtocolError(f"the ASGI app {self._name} raised {type(exc).__name__}")
         wrapped.__cause__ = exc
         self._inlet.put(wrapped)
+
+    def _log(self, level: int, what: str, error: BaseException | None = None) -> None:
+        log_request(
+            _log,
+            level,
+            what,
+            app=self._name,
+            method=self._method,
+            path=str(self._scope.get("path", "")),  # the app's: it may have taken it out
+            state=self._cycle.state.name.lower(),
+            error=error,
+        )
 
 
 def means_gone(exc: BaseException) -> bool:

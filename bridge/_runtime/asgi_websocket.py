@@ -28,6 +28,7 @@ from bridge._runtime.client_probe import client_has_left
 from bridge._runtime.context import adopt_locals
 from bridge._runtime.crossing import Inlet, Mailbox
 from bridge._runtime.naming import name_of
+from bridge._runtime.request_log import log_request
 from bridge._runtime.websocket_channel import Channel, open_channel
 from bridge.errors import AppProtocolError, AppTypeError, ClientDisconnected, RequestTimedOut
 from bridge.types import ASGIApp, Environ, Message, Scope
@@ -218,19 +219,31 @@ class ASGIWebSocket:
     def _failed(self, exc: BaseException) -> None:
         if self._channel is not None:
             if self._channel.ended is None or not _means_gone(exc):
-                _log.error("%s failed in a WebSocket", name_of(self._app), exc_info=exc)
+                self._log(logging.ERROR, "failed in a WebSocket", exc)
             self._channel.close(INTERNAL_ERROR)
         elif self._cycle.state is WebSocketState.GONE:
             if not _means_gone(exc):
-                _log.warning("%s failed after its client had left", name_of(self._app), exc_info=exc)
+                self._log(logging.WARNING, "failed after its client had left", exc)
         elif self._cycle.state is WebSocketState.CLOSED:
-            _log.error("%s failed after it had refused a WebSocket", name_of(self._app), exc_info=exc)
+            self._log(logging.ERROR, "failed after it had refused a WebSocket", exc)
         elif isinstance(exc, Exception) and not isinstance(exc, (StopIteration, StopAsyncIteration, OSError)):
             self._inlet.put(exc)
         else:  # a server would take it for a lost client, or for its own end
             wrapped = AppProtocolError(f"the ASGI app {name_of(self._app)} raised {type(exc).__name__}")
             wrapped.__cause__ = exc
             self._inlet.put(wrapped)
+
+    def _log(self, level: int, what: str, error: BaseException) -> None:
+        log_request(
+            _log,
+            level,
+            what,
+            app=name_of(self._app),
+            method="WEBSOCKET",
+            path=str(self._scope.get("path", "")),
+            state=self._cycle.state.name.lower(),
+            error=error,
+        )
 
     # ------------------------------------------------------------ the app's side
 

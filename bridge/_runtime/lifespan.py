@@ -24,13 +24,15 @@ class Lifespan:
     Args:
         app: the ASGI app.
         required: an app without lifespan support is an error instead of a fact.
+        name: of the app, in log lines and errors; None for that of its class or function.
 
     Attributes:
         state: the dict that the app fills at startup; None if it does not support lifespan (L-08, L-09).
     """
 
-    def __init__(self, app: ASGIApp, *, required: bool) -> None:
+    def __init__(self, app: ASGIApp, *, required: bool, name: str | None = None) -> None:
         self._app = app
+        self._name = name or name_of(app)
         self._required = required
         self._cycle = LifespanCycle()
         self._events: asyncio.Queue[Message] = asyncio.Queue()
@@ -61,17 +63,17 @@ class Lifespan:
         keep(self._task)
         if not await self._settled(timeout):
             self._task.cancel()
-            raise LifespanFailed(f"{name_of(self._app)} did not start within {timeout} s")
+            raise LifespanFailed(f"{self._name} did not start within {timeout} s")
         cycle = self._cycle
         if cycle.state is LifespanState.FAILED:
-            _log.error("startup of %s failed: %s", name_of(self._app), cycle.message)
-            raise LifespanFailed(f"{name_of(self._app)} failed to start: {cycle.message}")
+            _log.error("startup of %s failed: %s", self._name, cycle.message)
+            raise LifespanFailed(f"{self._name} failed to start: {cycle.message}")
         if cycle.state is LifespanState.UNSUPPORTED:
             if self._required:
                 raise LifespanFailed(
-                    f"{name_of(self._app)} does not support lifespan, which is 'on'"
+                    f"{self._name} does not support lifespan, which is 'on'"
                 ) from cycle.error
-            _log.info("%s does not support lifespan", name_of(self._app))
+            _log.info("%s does not support lifespan", self._name)
 
     async def shutdown(self, timeout: float | None) -> None:
         """Stop the app; a failure or a timeout is logged and no obstacle (L-06, L-07)."""
@@ -80,9 +82,9 @@ class Lifespan:
         self._changed.clear()
         self._events.put_nowait({"type": "lifespan.shutdown"})
         if not await self._settled(timeout):
-            _log.error("%s did not stop within %s s", name_of(self._app), timeout)
+            _log.error("%s did not stop within %s s", self._name, timeout)
         elif self._cycle.message:
-            _log.error("shutdown of %s failed: %s", name_of(self._app), self._cycle.message)
+            _log.error("shutdown of %s failed: %s", self._name, self._cycle.message)
         if self._task is not None and not self._task.done():
             _, pending = await asyncio.wait([self._task], timeout=1.0)  # let it return after its last word
             for task in pending:
@@ -113,10 +115,10 @@ class Lifespan:
         if error is None or isinstance(error, asyncio.CancelledError):
             return
         if before is LifespanState.STARTING:
-            _log.info("%s raised %s at lifespan startup", name_of(self._app), type(error).__name__)
-            _log.debug("lifespan of %s", name_of(self._app), exc_info=error)
+            _log.info("%s raised %s at lifespan startup", self._name, type(error).__name__)
+            _log.debug("lifespan of %s", self._name, exc_info=error)
         elif before in (LifespanState.RUNNING, LifespanState.STOPPING):
-            _log.error("the lifespan of %s failed", name_of(self._app), exc_info=error)
+            _log.error("the lifespan of %s failed", self._name, exc_info=error)
 
     async def _send(self, message: Message) -> None:
         self._cycle.sent(message)

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from bridge._protocol.head import Head, head_from_wsgi
+from bridge._protocol.paths import text_from_native
 from bridge._protocol.response import ResponseCycle
 from bridge._runtime.context import adopt_locals
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES, Outlet
+from bridge._runtime.request_log import log_request
 from bridge._runtime.workers import Hook, Job, call_hook
 from bridge.errors import AppProtocolError, AppTypeError
 from bridge.types import Environ, ExcInfo, Write, WSGIApp
@@ -212,15 +214,15 @@ class WSGIRun:
             close()
         except BaseException as exc:
             # The response is out, or its own error is on the way: only the log is left to tell (W-54).
-            _log.error("close() of the response of %s failed", self._host.name, exc_info=exc)
+            self._log(logging.ERROR, "failed in close() of its response", exc)
 
     def _fail(self, exc: BaseException) -> None:
         if self._outlet.closed:
             if not isinstance(exc, OSError):
-                _log.error("%s failed after its client had left", self._host.name, exc_info=exc)
+                self._log(logging.ERROR, "failed after its client had left", exc)
             return
         if self._cycle.done:
-            _log.error("%s failed after its response was complete", self._host.name, exc_info=exc)
+            self._log(logging.ERROR, "failed after its response was complete", exc)
             return
         if not isinstance(exc, Exception) or isinstance(exc, (StopIteration, StopAsyncIteration)):
             # It would end the loop, or pass for a cancellation or the end of an iteration (SEC-34).
@@ -230,7 +232,20 @@ class WSGIRun:
         self._outlet.fail(exc)
 
     def _warn_excess(self) -> None:
-        _log.warning("%s sent more than its Content-Length or status allows; it was cut", self._host.name)
+        self._log(logging.WARNING, "sent more than its Content-Length or status allows; it was cut")
+
+    def _log(self, level: int, what: str, error: BaseException | None = None) -> None:
+        get = self._environ.get  # the app's: it may have taken anything out
+        log_request(
+            _log,
+            level,
+            what,
+            app=self._host.name,
+            method=self._method,
+            path=text_from_native(f"{get('SCRIPT_NAME', '')}{get('PATH_INFO', '')}"),
+            state=self._cycle.state.name.lower(),
+            error=error,
+        )
 
     def _wrong_block(self, block: object) -> AppTypeError:
         return AppTypeError(
