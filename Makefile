@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: demo demo-wsgi chromium valgrind wrk test test-all check fix conformance figures mounting matrix bench bench-quick bench-guard coverage lock clean
+.PHONY: demo demo-wsgi chromium valgrind wrk test test-all check fix conformance figures mounting matrix soak bench bench-quick bench-guard coverage lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -53,6 +53,9 @@ bench-quick: $(BENCH_READY) wrk  ## the same in short; prints the tables only
 
 bench-guard: $(READY) valgrind  ## the instructions of a request, against the stored figures
 	$(BIN)/python -m benchmarks.guard
+
+soak: $(BENCH_READY)  ## ten minutes of mixed load over real servers, all of it checked; SOAK_SECONDS=60 for less
+	$(BIN)/python -m soak --seconds $(or $(SOAK_SECONDS),600)
 
 mounting: $(READY)  ## mount every framework in every other, write docs/reference/mounting.md
 	$(BIN)/python -m tools.mounting write
