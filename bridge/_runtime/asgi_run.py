@@ -12,6 +12,7 @@ import contextlib
 import contextvars
 import logging
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
@@ -326,6 +327,9 @@ class ASGIRun:
         if self.gone:
             if not means_gone(exc):
                 self._log(logging.WARNING, "failed after its client had left", exc)
+            # An app may keep its own error, as Django 5.2 does in a task that the error's frames refer to: a
+            # cycle, and until it is collected the app's generators stay open.
+            traceback.clear_frames(exc.__traceback__)
             self._inlet.put(ClientDisconnected())
             return
         if isinstance(exc, Exception) and not isinstance(exc, (StopIteration, StopAsyncIteration, OSError)):

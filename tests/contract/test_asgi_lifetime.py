@@ -178,6 +178,38 @@ def test_another_error_after_a_disconnect_is_logged(
     assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ValueError]
 
 
+@pytest.mark.spec("A-33", "SEC-22")
+@pytest.mark.parametrize("kind", [None, ValueError], ids=["lets it out", "raises its own"])
+def test_the_generators_of_an_app_that_keeps_its_own_error_are_closed(kind: type[Exception] | None) -> None:
+    closed, kept = threading.Event(), []
+
+    def blocks() -> Iterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 70_000
+        finally:
+            closed.set()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        generator = blocks()
+        await send(start())
+        try:
+            for block in generator:
+                await send(body(block, more=True))
+        except OSError as exc:
+            error = kind() if kind else exc
+            kept.append(error)  # and so the frame with the generator
+            raise error from None
+
+    response = open_response(bridged(app))
+    next(response)
+
+    response.close()
+
+    assert closed.wait(WAIT_SECONDS)
+    assert isinstance(kept[0], kind or OSError)
+
+
 @pytest.mark.spec("A-33")
 def test_an_app_that_takes_no_notice_is_cancelled_after_a_grace() -> None:
     cancelled = threading.Event()

@@ -187,9 +187,6 @@ OF_APPS: Final[dict[tuple[str, str], str]] = {
     ("django_wsgi", "chunked upload"): (
         "Django's WSGI handler reads nothing without a Content-Length, natively too."
     ),
-    ("django_asgi", "abandoned stream is closed"): (
-        "Not in every run, and not explained: the generator of Django's async view is not closed in time."
-    ),
 }
 """By bridged app and check: what fails under several servers, or in some runs only."""
 
