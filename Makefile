@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: demo demo-wsgi chromium valgrind wrk test test-all check fix conformance figures mounting matrix soak bench bench-quick bench-guard coverage lock clean
+.PHONY: demo demo-wsgi chromium valgrind wrk test test-all check fix conformance figures mounting matrix soak robustness bench bench-quick bench-guard coverage lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -56,6 +56,9 @@ bench-guard: $(READY) valgrind  ## the instructions of a request, against the st
 
 soak: $(BENCH_READY)  ## ten minutes of mixed load over real servers, all of it checked; SOAK_SECONDS=60 for less
 	$(BIN)/python -m soak --seconds $(or $(SOAK_SECONDS),600)
+
+robustness: $(BENCH_READY)  ## the same load, faults and bad inputs for the bridge and its peers, write docs/reference/robustness.md
+	$(BIN)/python -m robustness write
 
 mounting: $(READY)  ## mount every framework in every other, write docs/reference/mounting.md
 	$(BIN)/python -m tools.mounting write

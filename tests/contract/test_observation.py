@@ -8,18 +8,22 @@ import logging
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
 import bridge
 from bridge import ASGIToWSGI, Limits, WSGIToASGI
 from bridge.errors import ConfigurationError
 from bridge.observation import AdapterStats, Outcome, RequestBegan, RequestEnded
 from bridge.types import Environ, Receive, Scope, Send, StartResponse
+from tests.servers.wire import head, talk
 from tests.support.asgi import Exchange, get, happened, http_scope, post
+from tests.support.servers import serve
 from tests.support.wsgi import Answer, call, make_environ
 
 SECONDS = 10
@@ -363,6 +367,76 @@ async def test_a_snapshot_of_a_full_pool() -> None:
     assert (adapter.stats().in_flight, adapter.stats().waiting) == (0, 0)
     assert adapter.stats().crossings >= adapter.stats().wakeups > 0
     await asyncio.to_thread(adapter.close)
+
+
+async def test_a_request_without_a_place_is_counted() -> None:
+    running, release = threading.Event(), threading.Event()
+
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        running.set()
+        release.wait(SECONDS)
+        start_response("200 OK", [])
+        return []
+
+    notes = Notes()
+    adapter = WSGIToASGI(app, threads=1, backlog=0, observers=[notes], measure=True)
+    served = asyncio.ensure_future(get(adapter))
+    assert await happened(running)
+    refused = await get(adapter)
+    release.set()
+    await served
+    await asyncio.to_thread(adapter.close)
+
+    assert refused.status == 503
+    assert [ended.outcome for ended in notes.ended] == [Outcome.REJECTED, Outcome.COMPLETED]
+    stats = adapter.stats()
+    assert stats.rejected == 1
+    assert stats.measured is not None and stats.measured.completed == 1
+
+
+def test_background_tasks_are_seen_and_are_not_in_flight() -> None:
+    release = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/release":
+            release.set()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+        if scope["path"] == "/":
+            await release.wait()
+
+    adapter = ASGIToWSGI(app, lifespan="off")
+    call(adapter)
+    during = adapter.stats()
+    call(adapter, path="/release")
+    adapter.close()
+
+    assert (during.background_tasks, during.in_flight) == (1, 0)
+    assert adapter.stats().background_tasks == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "app"),
+    [
+        ("uvicorn-websockets", "tests.support.counted_websockets:wsgi_as_asgi"),
+        ("gunicorn-gthread", "tests.support.counted_websockets:asgi_as_wsgi"),
+    ],
+)
+def test_open_websockets_are_seen(kind: str, app: str) -> None:
+    with serve(kind, app) as server:
+        with connect(f"ws://127.0.0.1:{server.port}/ws", open_timeout=SECONDS) as ws:
+            ws.send("how many?")
+            assert ws.recv(SECONDS) == "1"
+        assert _until(lambda: talk(server, head("/")).body == b"0")
+
+
+def _until(condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + SECONDS
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)  # there is no event for another process
+    return True
 
 
 def test_all_adapters_of_the_process_are_told_of() -> None:
