@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import json
 import os
+import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import django
@@ -84,10 +89,35 @@ async def endless_async() -> AsyncIterator[bytes]:
         note("closed")
 
 
+def left() -> str:
+    """Give what there is while this request is served, as JSON: {"threads": n, "tasks": n, "busy": [...]}.
+
+    Busy is a thread, or a greenlet, with a function of this module on its stack, but for the one that asks.
+    """
+    objects = gc.get_objects()
+    stacks: list[FrameType] = list(sys._current_frames().values())
+    greenlet = sys.modules.get("greenlet")
+    if greenlet is not None:
+        stacks += [o.gr_frame for o in objects if isinstance(o, greenlet.greenlet) and o.gr_frame]
+    here = [list(_functions_here(frame)) for frame in stacks]
+    busy = [name for names in here if "left" not in names for name in names]
+    tasks = sum(isinstance(o, asyncio.Task) and not o.done() for o in objects)
+    stacks.clear()  # one is the frame of this call: a cycle, that would keep all of these objects
+    return json.dumps({"threads": threading.active_count(), "tasks": tasks, "busy": busy})
+
+
+def _functions_here(frame: FrameType | None) -> Iterator[str]:
+    while frame is not None:
+        if frame.f_code.co_filename == __file__:
+            yield frame.f_code.co_name
+        frame = frame.f_back
+
+
 flask = Flask(__name__)
 flask.add_url_rule("/", "get", lambda: "hello")
 flask.add_url_rule("/echo", "echo", lambda: flask_request.get_data(), methods=["POST"])
 flask.add_url_rule("/stream", "stream", lambda: FlaskResponse(two_blocks()))
+flask.add_url_rule("/left", "left", left)
 flask.add_url_rule("/endless", "endless", lambda: FlaskResponse(endless()))
 
 
@@ -111,6 +141,11 @@ fastapi = FastAPI(lifespan=_lifespan)
 @fastapi.get("/")
 async def _get() -> PlainTextResponse:
     return PlainTextResponse("hello")
+
+
+@fastapi.get("/left")
+async def _left() -> PlainTextResponse:
+    return PlainTextResponse(left())
 
 
 @fastapi.post("/echo")
@@ -151,6 +186,7 @@ urlpatterns = [
     path("", lambda request: HttpResponse("hello")),
     path("echo", lambda request: HttpResponse(request.read())),
     path("stream", lambda request: StreamingHttpResponse(two_blocks())),
+    path("left", lambda request: HttpResponse(left())),
     path("endless", lambda request: StreamingHttpResponse(endless())),
     path("slow", _django_slow),
     path("async/stream", lambda request: StreamingHttpResponse(two_blocks_async())),

@@ -2,60 +2,27 @@
 
 from __future__ import annotations
 
-import signal
+import contextlib
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import httpx
+import psutil
 
-from tests.support.servers import Server, serve
+from tests.matrix.kinds import Kind
+from tests.support.servers import Server, free_port, run
 
 SECONDS: Final = 15.0
+ROUNDS: Final = 4
 BODY: Final = bytes(range(256)) * 4096  # 1 MB
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A server as it is run.
-
-    Attributes:
-        name: for the page.
-        command: a key of COMMANDS.
-        interface: what it serves, "wsgi" or "asgi".
-        options: more arguments.
-        http2: whether the client speaks HTTP/2, without TLS.
-    """
-
-    name: str
-    command: str
-    interface: str
-    options: tuple[str, ...] = ()
-    http2: bool = False
-
-
-KINDS: Final = [
-    Kind("Werkzeug", "werkzeug", "wsgi"),
-    Kind("gunicorn sync", "gunicorn-sync", "wsgi"),
-    Kind("gunicorn gthread", "gunicorn-gthread", "wsgi"),
-    Kind("gunicorn --preload", "gunicorn-gthread", "wsgi", ("--preload",)),
-    Kind("gunicorn gevent", "gunicorn-gevent", "wsgi"),
-    Kind("uWSGI", "uwsgi", "wsgi"),
-    Kind("waitress", "waitress", "wsgi"),
-    Kind("granian WSGI", "granian-wsgi", "wsgi"),
-    Kind("gunicorn asgi", "gunicorn-asgi", "asgi"),
-    Kind("uvicorn h11", "uvicorn-h11", "asgi"),
-    Kind("uvicorn httptools", "uvicorn", "asgi", ("--http", "httptools")),
-    Kind("hypercorn", "hypercorn", "asgi"),
-    Kind("hypercorn HTTP/2", "hypercorn", "asgi", http2=True),
-    Kind("daphne", "daphne", "asgi"),
-    Kind("granian ASGI", "granian", "asgi"),
-]
 NATIVE: Final = {"wsgi": ("flask", "django_wsgi"), "asgi": ("fastapi", "django_asgi")}
 BRIDGED: Final = {"wsgi": ("fastapi", "django_asgi"), "asgi": ("flask", "django_wsgi")}
 
@@ -69,8 +36,9 @@ class Cell:
     bridged: bool
 
     @property
-    def target(self) -> str:
-        return f"tests.matrix.apps:{self.app}{'_bridged' if self.bridged else ''}"
+    def main(self) -> str:
+        """The module that the server is told to serve."""
+        return f"from tests.matrix.apps import {self.app}{'_bridged' if self.bridged else ''} as app\n"
 
 
 def cells_of(kind: Kind) -> list[Cell]:
@@ -83,11 +51,16 @@ def cells_of(kind: Kind) -> list[Cell]:
 
 @dataclass
 class Run:
-    """A cell that runs."""
+    """A cell that runs.
+
+    Attributes:
+        workers: the processes of the server, noted before it is told to end.
+    """
 
     cell: Cell
     server: Server
     folder: Path
+    workers: list[psutil.Process] = field(default_factory=list)
 
     def client(self) -> httpx.Client:
         http2 = self.cell.kind.http2
@@ -96,9 +69,9 @@ class Run:
     def page(self, name: str) -> str:
         return f"/async/{name}" if self.cell.app == "django_asgi" else f"/{name}"
 
-    def wait_for(self, name: str) -> None:
+    def wait_for(self, name: str, count: int = 1) -> None:
         end = time.monotonic() + SECONDS
-        while not (self.folder / name).exists():
+        while self.count(name) < count:
             if time.monotonic() > end:
                 raise TimeoutError(f"the app did not come to {name!r}")
             time.sleep(0.01)  # there is no event for a file of another process
@@ -106,6 +79,19 @@ class Run:
     def count(self, name: str) -> int:
         file = self.folder / name
         return len(file.read_text()) if file.exists() else 0
+
+
+@dataclass(frozen=True)
+class Left:
+    """What there is in the server's process while it serves this one request; see `apps.left`."""
+
+    threads: int
+    tasks: int
+    busy: list[str]
+
+
+class NotThereError(Exception):
+    """The app has no such thing."""
 
 
 def get(run: Run) -> None:
@@ -136,31 +122,65 @@ def first_block(run: Run) -> None:
 
 
 def abandoned(run: Run) -> None:
+    before = run.count("closed")
     with run.client() as client, client.stream("GET", run.page("endless")) as response:
         next(response.iter_raw())
-    run.wait_for("closed")
+    run.wait_for("closed", before + 1)
+
+
+def left(run: Run) -> None:
+    """Look for what some more abandoned streams leave behind.
+
+    A server may serve the next request with one more thread of its pool, where the last one is about to be
+    free; but not one for each.
+    """
+    with run.client() as client:
+        before = _left(client)
+    for _ in range(ROUNDS):
+        abandoned(run)
+    end = time.monotonic() + SECONDS
+    with run.client() as client:  # one, since what a server has for a connection may outlive it
+        while (after := _left(client)).busy or after.tasks > before.tasks:
+            if time.monotonic() > end:
+                raise TimeoutError(f"first {before}, later {after}")
+            time.sleep(0.05)  # there is no event for a thread of another process being free
+    if after.threads >= before.threads + ROUNDS:
+        raise AssertionError(f"first {before}, later {after}")
+
+
+def _left(client: httpx.Client) -> Left:
+    return Left(**client.get("/left").json())
 
 
 def in_flight(run: Run) -> None:
+    run.workers = run.server.workers()
     with run.client() as client, ThreadPoolExecutor(1) as thread:
         answer = thread.submit(client.get, run.page("slow"))
         try:
             run.wait_for("arrived")
-            run.server.process.send_signal(signal.SIGTERM)
-            time.sleep(0.3)  # until the server has taken note, of which it gives no sign
+            run.server.process.send_signal(run.cell.kind.end)
+            with contextlib.suppress(subprocess.TimeoutExpired):  # some end at once, the others give no sign
+                run.server.process.wait(0.5)
         finally:
             (run.folder / "go").touch()
         _expect(answer.result(SECONDS).text, "done")
 
 
-def lifespan(run: Run) -> None:
+def ends(run: Run) -> None:
     """After `in_flight`, which has asked the server to end."""
-    if run.cell.app == "fastapi":
-        try:
-            run.server.process.wait(SECONDS)
-        except subprocess.TimeoutExpired:
-            raise TimeoutError("the server did not end") from None
-        _expect((run.count("startup"), run.count("shutdown")), (1, 1))
+    try:
+        run.server.process.wait(SECONDS)
+    except subprocess.TimeoutExpired:
+        raise TimeoutError("the server did not end") from None
+    if psutil.wait_procs(run.workers, SECONDS)[1]:
+        raise TimeoutError("a worker did not end")
+
+
+def lifespan(run: Run) -> None:
+    """After `ends`."""
+    if run.cell.app != "fastapi":
+        raise NotThereError
+    _expect((run.count("startup"), run.count("shutdown")), (1, 1))
 
 
 CHECKS: Final[dict[str, Callable[[Run], None]]] = {
@@ -169,42 +189,57 @@ CHECKS: Final[dict[str, Callable[[Run], None]]] = {
     "chunked upload": chunked,
     "first block at once": first_block,
     "abandoned stream is closed": abandoned,
-    "in flight at SIGTERM": in_flight,
+    "no thread or task left": left,
+    "in flight at the signal": in_flight,
+    "ends": ends,
     "lifespan once": lifespan,
 }
 
-KNOWN: Final[dict[tuple[str, str, str], str]] = {
-    ("uWSGI", "fastapi", "lifespan once"): "With --die-on-term its workers end without Python's own end.",
-    (
-        "waitress",
-        "fastapi",
-        "lifespan once",
-    ): "It has no handler for SIGTERM, which ends the process at once.",
+NOT_THERE: Final = "·"
+
+OF_SERVERS: Final[dict[tuple[str, str], str]] = {
+    ("uWSGI", "chunked upload"): (
+        "Nothing of a chunked body comes to its `wsgi.input`; it has a call of its own for it."
+    ),
+    ("Werkzeug", "in flight at the signal"): "It has no handler for SIGTERM, which ends the process at once.",
+    ("Werkzeug", "lifespan once"): "It has no handler for SIGTERM, which ends the process at once.",
+    ("Werkzeug, SIGINT", "in flight at the signal"): "It does not wait for its threads.",
+    ("waitress", "in flight at the signal"): "It has no handler for SIGTERM, which ends the process at once.",
+    ("waitress", "lifespan once"): "It has no handler for SIGTERM, which ends the process at once.",
+    ("daphne", "in flight at the signal"): "It drops its connections when it is told to end.",
+    ("daphne", "lifespan once"): "It has no lifespan.",
 }
-"""By server, app and check: why a bridged app fails where the native ones do not."""
+"""By server and check: what a server cannot do, and so fails with its native apps too, if they have it."""
 
 OF_APPS: Final[dict[tuple[str, str], str]] = {
     ("django_wsgi", "chunked upload"): (
         "Django's WSGI handler reads nothing without a Content-Length, natively too."
     ),
 }
-"""By bridged app and check: what fails under several servers, or in some runs only."""
+"""By app and check: what fails under several servers, natively or bridged."""
 
 
 def results_of(cell: Cell) -> dict[str, str | None]:
-    """Run a cell; give for each check what was wrong, None if nothing was."""
+    """Run a cell; give for each check what was wrong, None if nothing was, NOT_THERE if it has no such thing.
+
+    Each wait has a time limit, so that it ends whatever the server does.
+    """
     with tempfile.TemporaryDirectory() as name:
-        env = {"MATRIX_FOLDER": name}
-        with serve(cell.kind.command, cell.target, *cell.kind.options, env=env) as server:
-            run = Run(cell, server, Path(name))
-            return {check: _failure(act, run) for check, act in CHECKS.items()}
+        folder = Path(name)
+        (folder / "main.py").write_text(cell.main, "utf-8")
+        port = free_port()
+        with run(cell.kind.command(port), port, env={"MATRIX_FOLDER": name}, cwd=folder) as server:
+            running = Run(cell, server, folder)
+            return {check: _failure(act, running) for check, act in CHECKS.items()}
 
 
 def _failure(act: Callable[[Run], None], run: Run) -> str | None:
     try:
         act(run)
+    except NotThereError:
+        return NOT_THERE
     except (httpx.HTTPError, AssertionError, TimeoutError, StopIteration) as exc:
-        return f"{type(exc).__name__}: {exc}".partition("\n")[0][:200]
+        return f"{type(exc).__name__}: {exc}".partition("\n")[0][:200].rstrip(".")
     return None
 
 

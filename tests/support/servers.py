@@ -176,14 +176,16 @@ def serve(kind: str, app: str, *options: str, env: dict[str, str] | None = None)
 
 
 @contextmanager
-def run(command: list[str], port: int, *, env: dict[str, str] | None = None) -> Iterator[Server]:
+def run(
+    command: list[str], port: int, *, env: dict[str, str] | None = None, cwd: Path = ROOT
+) -> Iterator[Server]:
     """Run any command that serves on a port, until the block ends."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         with log.open("wb") as out:
             process = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=cwd,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), **(env or {})},
