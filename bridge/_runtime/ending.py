@@ -15,7 +15,7 @@ import threading
 from typing import Protocol
 from weakref import ref
 
-__all__ = ["Closable", "close_at_exit"]
+__all__ = ["Closable", "OpenSet", "close_at_exit"]
 
 _log = logging.getLogger("bridge.loop")
 
@@ -23,11 +23,36 @@ _log = logging.getLogger("bridge.loop")
 class Closable(Protocol):
     """What has to be closed before the process ends."""
 
+    def close(self) -> None:
+        """Close; it may be opened again."""
+
     def close_for_good(self) -> None:
         """Close, and do not open again."""
 
 
-_open: list[ref[Closable]] = []
+class OpenSet:
+    """What is open: held weakly, and closed in the reverse order of its opening."""
+
+    def __init__(self) -> None:
+        self._open: list[ref[Closable]] = []
+
+    def add(self, item: Closable) -> None:
+        """Add what has been opened; it is in the set once."""
+        if not any(reference() is item for reference in self._open):
+            self._open.append(ref(item, self._open.remove))
+
+    def close(self, *, for_good: bool = False) -> None:
+        """Close all that still lives; what one raises is logged, and the others are closed all the same."""
+        for reference in reversed(self._open.copy()):
+            item = reference()
+            try:
+                if item is not None:
+                    item.close_for_good() if for_good else item.close()
+            except BaseException:
+                _log.exception("%s could not be closed", item)
+
+
+_open = OpenSet()
 _registered = False
 
 
@@ -41,16 +66,5 @@ def close_at_exit(item: Closable) -> None:
         _registered = True
         import concurrent.futures.thread  # noqa: F401 - registers its own end, so that it comes after ours
 
-        getattr(threading, "_register_atexit", atexit.register)(_close_all)
-    if not any(reference() is item for reference in _open):
-        _open.append(ref(item, _open.remove))
-
-
-def _close_all() -> None:
-    for reference in reversed(_open.copy()):
-        item = reference()
-        try:
-            if item is not None:
-                item.close_for_good()
-        except BaseException:  # the others have to be closed all the same
-            _log.exception("%s could not be closed at the end of the process", item)
+        getattr(threading, "_register_atexit", atexit.register)(_open.close, for_good=True)
+    _open.add(item)

@@ -9,8 +9,9 @@ import pytest
 from fastapi import FastAPI, Request
 from flask import Flask
 from starlette.responses import StreamingResponse
+from starlette.testclient import TestClient
 
-from bridge import ASGIToWSGI
+from bridge import ASGIToWSGI, WSGIToASGI
 from bridge.errors import ConfigurationError
 from bridge.integrations.flask import Mounts, mount
 from tests.support.servers import free_port, run
@@ -103,6 +104,48 @@ def test_the_lifespan_of_the_child_runs_and_ends_with_its_adapter() -> None:
     adapter.close()
 
     assert seen == ["start", "stop"]
+
+
+def lively(name: str, seen: list[str]) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        seen.append(f"{name} starts")
+        yield
+        seen.append(f"{name} stops")
+
+    return FastAPI(lifespan=lifespan)
+
+
+def test_an_asgi_server_that_stops_the_host_stops_its_children() -> None:
+    """Uvicorn ends by the signal that has stopped it, so the end of the process comes too late."""
+    seen: list[str] = []
+    host = make_host()
+    for name in ("one", "two", "unused"):
+        mount(host, f"/{name}", lively(name, seen))
+
+    for _ in range(2):
+        seen.clear()
+        with TestClient(WSGIToASGI(host)) as client:
+            client.get("/one/docs")
+            client.get("/two/docs")
+            client.get("/one/docs")
+            assert seen == ["one starts", "two starts"]
+
+        assert seen == ["one starts", "two starts", "two stops", "one stops"]
+
+
+def test_a_child_that_was_started_elsewhere_is_left_alone() -> None:
+    seen: list[str] = []
+    host = make_host()
+    adapter = mount(host, "/api", lively("api", seen))
+    assert isinstance(adapter, ASGIToWSGI)
+    adapter.start()
+
+    with TestClient(WSGIToASGI(host)) as client:
+        client.get("/api/docs")
+
+    assert seen == ["api starts"]
+    adapter.close()
 
 
 flask_run_host = make_host()

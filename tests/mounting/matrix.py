@@ -73,17 +73,7 @@ class Known:
         )
 
 
-KNOWN = [
-    Known(
-        "lifespan",
-        host="flask",
-        child="fastapi",
-        server="uvicorn",
-        reason="Uvicorn ends by the signal that stopped it, so nothing runs at the exit of the process, and "
-        "Flask has no lifespan through which it could tell its child. Call `close()` of what `mount()` gave "
-        "in the lifespan of whatever serves the Flask app.",
-    )
-]
+KNOWN: list[Known] = []
 
 
 @contextmanager
