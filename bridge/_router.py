@@ -17,7 +17,7 @@ from bridge._protocol.mounts import (
 )
 from bridge._protocol.not_found import not_found
 from bridge._protocol.paths import native_from_text, split_prefix, text_from_native, trim_prefix
-from bridge._runtime.fanout import Lifespans, StartOnce, answer_lifespan
+from bridge._runtime.fanout import StartOnce, answer_lifespan, running_lifespans
 from bridge.adapt import TwoFaced
 from bridge.stack import Stack
 from bridge.types import Environ, Receive, Scope, Send, StartResponse
@@ -139,13 +139,15 @@ class _ASGIRouter:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         router = self._router
-        lifespans = Lifespans(
+        lifespans = running_lifespans(
             [stack.asgi for stack in router.stacks()],
             startup_timeout=router.startup_timeout,
             shutdown_timeout=router.shutdown_timeout,
         )
-        self._states = lifespans.states
-        await answer_lifespan(lifespans, receive, send)
+        await answer_lifespan(lifespans, receive, send, self._keep)
+
+    def _keep(self, states: dict[int, dict[str, Any]]) -> None:
+        self._states = states
 
 
 class _WSGIRouter(StartOnce):

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from bridge._protocol.kind import kind_of
 from bridge._protocol.lifespan import merged_state
 from bridge._protocol.limits import check_seconds
-from bridge._runtime.fanout import Lifespans, answer_lifespan
+from bridge._runtime.fanout import answer_lifespan, running_lifespans
 from bridge._runtime.naming import name_of
 from bridge.adapt import TwoFaced
 from bridge.errors import ConfigurationError
@@ -108,11 +108,10 @@ class ComposedLifespan:
 
     @asynccontextmanager
     async def _running(self, apps: Sequence[ASGIApp]) -> AsyncIterator[list[_Filled]]:
-        lifespans = Lifespans(
+        lifespans = running_lifespans(
             apps, startup_timeout=self._startup_timeout, shutdown_timeout=self._shutdown_timeout
         )
-        async with lifespans:
-            states = lifespans.states
+        async with lifespans as states:
             yield [(name_of(app), states[id(app)]) for app in apps if id(app) in states]
 
     @asynccontextmanager

@@ -25,6 +25,7 @@ from bridge import ASGIToWSGI, Site, Stack, WSGIToASGI, as_asgi, as_wsgi, wsgi
 from bridge._protocol.kind import Side
 from bridge._runtime.lifespan import Lifespan
 from bridge.errors import ConfigurationError, LifespanFailed
+from bridge.integrations.flask import mount as mount_in_flask
 from bridge.types import Environ, Receive, Scope, Send, StartResponse
 from tests.support.asgi import Exchange, get, http_scope
 from tests.support.layers import ASGILayer, Probe, WSGILayer, back, way
@@ -520,6 +521,27 @@ def test_it_lists_the_routes_of_each_app_with_their_owners() -> None:
     assert "wsgi_app" in routes[-1].owner
 
 
+def test_it_lists_what_is_mounted_in_a_flask_app() -> None:
+    host = Flask("host", static_folder=None)
+    host.add_url_rule("/own", "own", lambda: "")
+    host.add_url_rule("/elsewhere", "elsewhere", build_only=True)
+    api = FastAPI(openapi_url=None)
+    api.add_api_route("/x", lambda: None, methods=["GET"])
+    mount_in_flask(host, "/api", api)
+    mount_in_flask(host, "/plain", wsgi_app("plain"))
+    site = Site()
+    site.mount("/host", host)
+
+    assert spelled(site) == [
+        ("/host/own", "GET,HEAD,OPTIONS", "http"),
+        ("/host/api/x", "GET", "http"),
+        ("/host/plain", "", "opaque"),
+    ]
+    own, *others = site.routes()
+    assert own.view is host.view_functions["own"] and own.source[0].endpoint == "own"
+    assert [(route.app, route.source) for route in others] == [(host, ())] * 2
+
+
 DJANGO = """
 import sys
 from bridge import Site
@@ -536,12 +558,22 @@ class Page(View):
     def get(self, request, id): ...
     def post(self, request, id): ...
 inner = [path("<int:id>/", Page.as_view(), name="page")]
-urlpatterns = [path("", print), path("pages/", include((inner, "pages")))]
+from django.views.decorators.http import require_POST
+@require_POST
+def drop(request): ...
+urlpatterns = [path("", print), path("pages/", include((inner, "pages"))), path("drop", drop, name="drop")]
 site = Site()
 site.mount("/cms", get_wsgi_application())
 for route in site.routes():
     print(route.path, route.methods, route.name, route.owner)
 assert not {"flask", "fastapi", "starlette"} & set(sys.modules)
+from fastapi import FastAPI
+from bridge.integrations.django import include_asgi
+api = FastAPI(openapi_url=None)
+api.add_api_route("/x", print, methods=["GET"])
+urlpatterns[:] = [path("in/", include([path("api/", include_asgi(api))]))]
+for route in site.routes():
+    print(route.path, route.methods, route.name, route.owner)
 """
 
 
@@ -558,6 +590,8 @@ def test_it_lists_the_routes_of_django_and_imports_no_framework() -> None:
     assert done.stdout.splitlines() == [
         "/cms/ ()  django.core.handlers.wsgi.WSGIHandler",
         "/cms/pages/<int:id>/ ('GET', 'OPTIONS', 'POST') pages:page django.core.handlers.wsgi.WSGIHandler",
+        "/cms/drop ('POST',) drop django.core.handlers.wsgi.WSGIHandler",
+        "/cms/in/api/x ('GET',) print django.core.handlers.wsgi.WSGIHandler",
     ]
 
 

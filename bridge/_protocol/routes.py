@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 __all__ = ["Route", "routes_of"]
@@ -17,8 +17,11 @@ _WRAPPERS: Final = frozenset(
         ("bridge.stack", "Stack"),
         ("bridge.lifespan", "_Wrapped"),
         ("bridge.integrations.fastapi._mount", "_Child"),
+        ("bridge.integrations.django._request", "RequestInScope"),
+        ("bridge.integrations.django._request", "RequestInEnviron"),
     }
 )
+_DISPATCHER: Final = frozenset({("werkzeug.middleware.dispatcher", "DispatcherMiddleware")})
 _SITE: Final = frozenset({("bridge.site", "Site")})
 _NO_PREFIX: Final = ("", "/")
 
@@ -35,6 +38,9 @@ class Route:
         kind: "http", "websocket", or "opaque" for an app that does not tell its routes, and owns all below.
         host: the pattern of the host that it is mounted on; None for any.
         app: the app that it belongs to.
+        view: the function that answers; None where that is not known.
+        source: what Flask or Django keeps of it, the outermost first: a Werkzeug rule, or the patterns that a
+            path passes in a URLconf. Empty for others, and for what is mounted in the app.
     """
 
     path: str
@@ -44,6 +50,8 @@ class Route:
     kind: Literal["http", "websocket", "opaque"]
     host: str | None
     app: Any
+    view: Any = field(default=None, repr=False)
+    source: tuple[Any, ...] = field(default=(), repr=False)
 
 
 def routes_of(app: Any, prefix: str, host: str | None, *, keep: bool) -> list[Route]:
@@ -87,7 +95,7 @@ def _read(app: Any, blank: Route) -> Iterable[Route] | None:
     if _is_a(app, _SITE):
         return (_below(route, blank) for route in routes())
     if hasattr(getattr(app, "url_map", None), "iter_rules"):
-        return _flask(app.url_map, blank)
+        return _flask(app, blank)
     if any(cls.__module__.startswith("django.core.handlers.") for cls in type(app).__mro__):
         return _django(blank)
     if isinstance(routes, list):
@@ -95,20 +103,33 @@ def _read(app: Any, blank: Route) -> Iterable[Route] | None:
     return None
 
 
+def _mounted(app: Any, blank: Route) -> Iterator[Route]:
+    """Read an app that is mounted in another; the routes belong to that one all the same."""
+    found = _read(_inmost(app), blank)
+    for route in [replace(blank, path=blank.path or "/")] if found is None else found:
+        yield replace(route, source=())
+
+
 def _below(route: Route, blank: Route) -> Route:
     path = blank.path + route.path if route.path not in _NO_PREFIX else blank.path or "/"
     return replace(route, path=path, host=route.host or blank.host)
 
 
-def _flask(url_map: Any, blank: Route) -> Iterator[Route]:
-    for rule in url_map.iter_rules():
-        yield replace(
-            blank,
-            path=blank.path + rule.rule,
-            methods=tuple(sorted(rule.methods or ())),
-            name=rule.endpoint,
-            kind="websocket" if getattr(rule, "websocket", False) else "http",
-        )
+def _flask(app: Any, blank: Route) -> Iterator[Route]:
+    for rule in app.url_map.iter_rules():
+        if not rule.build_only:
+            yield replace(
+                blank,
+                path=blank.path + rule.rule,
+                methods=tuple(sorted(rule.methods or ())),
+                name=rule.endpoint,
+                kind="websocket" if rule.websocket else "http",
+                view=app.view_functions.get(rule.endpoint),
+                source=(rule,),
+            )
+    if _is_a(app.wsgi_app, _DISPATCHER):
+        for prefix, child in app.wsgi_app.mounts.items():
+            yield from _mounted(child, replace(blank, path=blank.path + prefix))
 
 
 def _starlette(routes: list[Any], blank: Route) -> Iterator[Route]:
@@ -130,31 +151,56 @@ def _starlette(routes: list[Any], blank: Route) -> Iterator[Route]:
         elif app is not None:  # a Mount or a Host
             host = getattr(route, "host", None)
             inner = replace(below, host=host) if isinstance(host, str) else below
-            found = _read(_inmost(app), inner)
-            yield from found if found is not None else [replace(inner, path=inner.path or "/")]
+            yield from _mounted(app, inner)
 
 
 def _django(blank: Route) -> Iterator[Route]:
     urls = sys.modules.get("django.urls")
     if urls is not None:
-        yield from _django_patterns(urls.get_resolver().url_patterns, blank, "/", "")
+        for pattern in urls.get_resolver().url_patterns:
+            yield from _django_pattern((pattern,), blank)
 
 
-def _django_patterns(patterns: Any, blank: Route, before: str, namespace: str) -> Iterator[Route]:
-    for pattern in patterns:
-        path = before + str(pattern.pattern)
-        if hasattr(pattern, "url_patterns"):  # include(...)
-            space = pattern.namespace
-            inner = f"{namespace}{space}:" if space else namespace
-            yield from _django_patterns(pattern.url_patterns, blank, path, inner)
-        else:
-            name = f"{namespace}{pattern.name}" if pattern.name else ""
-            methods = _django_methods(pattern.callback)
-            yield replace(blank, path=blank.path + path, methods=methods, name=name, kind="http")
+def _django_pattern(source: tuple[Any, ...], blank: Route) -> Iterator[Route]:
+    pattern = source[-1]
+    if hasattr(pattern, "url_patterns"):  # include(...)
+        for inner in pattern.url_patterns:
+            yield from _django_pattern((*source, inner), blank)
+        return
+    if hasattr(pattern, "mounted"):  # include_asgi(...)
+        path = blank.path + _django_path(source[:-1])
+        yield from _mounted(pattern.mounted.app, replace(blank, path=path.rstrip("/")))
+        return
+    spaces = (outer.namespace for outer in source[:-1] if outer.namespace)
+    yield replace(
+        blank,
+        path=blank.path + _django_path(source),
+        methods=_django_methods(pattern.callback),
+        name=":".join((*spaces, pattern.name)) if pattern.name else "",
+        kind="http",
+        view=pattern.callback,
+        source=source,
+    )
+
+
+def _django_path(source: tuple[Any, ...]) -> str:
+    return "/" + "".join(str(entry.pattern) for entry in source)
 
 
 def _django_methods(view: Any) -> tuple[str, ...]:
-    """Tell the methods of a class-based view; a function takes any, for all that one can see."""
-    cls = getattr(view, "view_class", None)
-    names = getattr(cls, "http_method_names", ())
-    return tuple(sorted(name.upper() for name in names if hasattr(cls, name)))
+    """Tell the methods of a view; nothing where Django does not know them, as for most functions."""
+    actions = getattr(view, "actions", None)  # a viewset of REST framework
+    if actions:
+        return tuple(sorted(name.upper() for name in actions))
+    cls = getattr(view, "view_class", None) or getattr(view, "cls", None)
+    if cls is not None:
+        names = getattr(cls, "http_method_names", ())
+        names = getattr(view, "view_initkwargs", {}).get("http_method_names", names)
+        return tuple(sorted(name.upper() for name in names if hasattr(cls, name)))
+    while view is not None:
+        # require_http_methods() keeps its list in a closure (Django 5.2, views/decorators/http.py).
+        names = inspect.getclosurevars(view).nonlocals if inspect.isfunction(view) else {}
+        if "request_method_list" in names:
+            return tuple(sorted(name.upper() for name in names["request_method_list"]))
+        view = getattr(view, "__wrapped__", None)
+    return ()

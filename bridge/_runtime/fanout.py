@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
 from bridge._runtime.fork import LateLock, reset_in_child
@@ -13,7 +13,7 @@ from bridge._runtime.loop import asyncio_loop
 from bridge.errors import ConfigurationError, LifespanFailed
 from bridge.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Lifespans", "StartOnce", "Startable", "StartsInside", "answer_lifespan"]
+__all__ = ["StartOnce", "Startable", "StartsInside", "answer_lifespan", "running_lifespans"]
 
 T = TypeVar("T")
 
@@ -63,76 +63,55 @@ class StartOnce:
                 self.started = True
 
     def _start_all(self) -> None:
-        started: list[Startable] = []
         try:
-            for child in self.children:
-                child.start()
-                started.append(child)
-        except BaseException as exc:
-            if isinstance(exc, LifespanFailed):  # anything else is the moment's: a signal, the wrong thread
-                self._failure = exc
-            _close_all(started)
+            with ExitStack() as undo:
+                for child in self.children:
+                    child.start()
+                    undo.callback(child.close)
+                undo.pop_all()
+        except LifespanFailed as exc:  # anything else is the moment's: a signal, the wrong thread
+            self._failure = exc
             raise
 
     def close(self) -> None:
-        """Close all, the last first. The next `start()` starts them again."""
+        """Close all, the last first, also if one raises. The next `start()` starts them again."""
         with self._lock:
             self.started = False
             self._failure = None
-        _close_all(self.children)
+        with ExitStack() as closing:
+            for child in self.children:
+                closing.callback(child.close)
 
 
-def _close_all(children: Sequence[Startable]) -> None:
-    for child in reversed(children):
-        child.close()
+@asynccontextmanager
+async def running_lifespans(
+    apps: Sequence[ASGIApp], *, startup_timeout: float | None, shutdown_timeout: float | None
+) -> AsyncIterator[dict[int, dict[str, Any]]]:
+    """Run the lifespans of several ASGI apps as one: all start in order, and stop in reverse.
 
-
-class Lifespans:
-    """The lifespans of several ASGI apps as one: `async with` starts all in order and stops them in reverse.
+    If one does not start, those before it are stopped.
 
     Args:
         apps: in the order of their start.
         startup_timeout: what each has to start in, in seconds; None for as long as it takes.
         shutdown_timeout: what each has to stop in.
 
-    Attributes:
-        states: what each app that supports lifespan filled in, by the `id()` of the app (L-08).
+    Yields:
+        What each app that supports lifespan filled in, by the `id()` of the app (L-08).
+
+    Raises:
+        LifespanFailed: one did not start.
     """
-
-    def __init__(
-        self, apps: Sequence[ASGIApp], *, startup_timeout: float | None, shutdown_timeout: float | None
-    ) -> None:
-        self._apps = apps
-        self._startup_timeout = startup_timeout
-        self._shutdown_timeout = shutdown_timeout
-        self._started: list[Lifespan] = []
-        self.states: dict[int, dict[str, Any]] = {}
-
-    async def __aenter__(self) -> Lifespans:
-        """Start all; if one fails, stop those before it.
-
-        Raises:
-            LifespanFailed: one did not start.
-        """
-        try:
-            for app in self._apps:
-                lifespan = Lifespan(app, required=False)
-                self._started.append(lifespan)  # one that is cancelled while it starts is stopped too
-                await lifespan.startup(self._startup_timeout)
-                if lifespan.state is not None:
-                    self.states[id(app)] = lifespan.state
-        except BaseException:
-            await self._stop()
-            raise
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self._stop()
-
-    async def _stop(self) -> None:
-        while self._started:
-            await self._started.pop().shutdown(self._shutdown_timeout)
-        self.states.clear()
+    states: dict[int, dict[str, Any]] = {}
+    async with AsyncExitStack() as started:
+        for app in apps:
+            lifespan = Lifespan(app, required=False)
+            # Before it has started: one that is cancelled while it starts is stopped too.
+            started.push_async_callback(lifespan.shutdown, shutdown_timeout)
+            await lifespan.startup(startup_timeout)
+            if lifespan.state is not None:
+                states[id(app)] = lifespan.state
+        yield states
 
 
 async def answer_lifespan(

@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from bridge import WSGIToASGI
 from bridge.errors import ConfigurationError
 from bridge.integrations.fastapi import mount
+from bridge.integrations.flask import mount as mount_in_flask
 from tests.conftest import bridge_threads
 
 ROOT = Path(__file__).parents[2]
@@ -97,6 +98,18 @@ def test_operation_ids_are_unique_with_two_legacy_apps() -> None:
     operations = [op for item in schema_of(app)["paths"].values() for op in item.values()]
 
     assert len(operations) == len({op["operationId"] for op in operations}) == 10
+
+
+def test_what_is_no_operation_of_the_legacy_app_stays_out_of_the_schema() -> None:
+    legacy = Flask("legacy", static_folder=None)
+    legacy.add_url_rule("/here", "here", lambda: "", methods=["GET"])
+    legacy.add_url_rule("/old", "old", redirect_to="here")
+    legacy.add_url_rule("/only-options", "options", lambda: "", methods=["OPTIONS"])
+    mount_in_flask(legacy, "/inner", make_legacy())
+    app = FastAPI()
+    mount(app, "/legacy", legacy)
+
+    assert list(schema_of(app)["paths"]) == ["/legacy/here"]
 
 
 def test_the_routes_may_stay_out_of_the_schema() -> None:

@@ -35,9 +35,13 @@ class Mounted:
         wsgi: its face for the WSGI handler.
         asgi: its face for the ASGI handler.
         csrf: whether to check unsafe requests of a user who is logged in.
+
+    Attributes:
+        app: one of the faces.
     """
 
     def __init__(self, wsgi: WSGIApp, asgi: ASGIApp, *, csrf: bool) -> None:
+        self.app = asgi
         self.csrf = csrf
         self._wsgi = wsgi
         self._asgi = asgi

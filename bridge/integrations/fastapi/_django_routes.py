@@ -1,13 +1,11 @@
-"""The URLconf of the Django project."""
+"""The patterns of a URLconf as OpenAPI path templates."""
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from django.urls import get_resolver
 from django.urls.converters import (
     IntConverter,
     PathConverter,
@@ -17,11 +15,8 @@ from django.urls.converters import (
     get_converters,
 )
 
-from bridge.integrations.fastapi._openapi import LegacyRoute
+__all__ = ["template_of_patterns"]
 
-__all__ = ["django_routes"]
-
-_METHODS = ("get", "put", "post", "delete", "patch", "trace")
 _VARIABLE = re.compile(r"<(?:(?P<converter>[^>:]+):)?(?P<name>[^>]+)>")
 _SCHEMAS: dict[type, dict[str, Any]] = {
     IntConverter: {"type": "integer", "minimum": 0},
@@ -32,34 +27,21 @@ _SCHEMAS: dict[type, dict[str, Any]] = {
 }
 
 
-def django_routes() -> Iterator[LegacyRoute]:
-    """Give the routes of ROOT_URLCONF; those of the catch-all kind, which only redirect or 404, too."""
-    yield from _walk(get_resolver().url_patterns, "/", {}, ())
+def template_of_patterns(entries: Sequence[Any]) -> tuple[str, dict[str, dict[str, Any]]]:
+    """Give an OpenAPI template and the schemas of its variables, in order.
 
-
-def _walk(
-    entries: Sequence[Any], before: str, known: dict[str, dict[str, Any]], spaces: tuple[str, ...]
-) -> Iterator[LegacyRoute]:
+    Args:
+        entries: what a path passes in the URLconf, the outermost first.
+    """
+    whole, parameters = "/", dict[str, dict[str, Any]]()
     for entry in entries:
-        path, parameters = _template(entry.pattern, len(known))
-        path, parameters = before + path, {**known, **parameters}
-        if hasattr(entry, "url_patterns"):
-            space = (entry.namespace,) if entry.namespace else ()
-            yield from _walk(entry.url_patterns, path, parameters, (*spaces, *space))
-        elif not hasattr(entry, "mounted"):  # an app of include_asgi() has a schema of its own
-            view = inspect.unwrap(entry.callback)
-            yield LegacyRoute(
-                path=path,
-                name=":".join((*spaces, entry.name or getattr(view, "__name__", type(view).__name__))),
-                methods=_methods(entry.callback),
-                parameters=parameters,
-                doc=getattr(getattr(entry.callback, "view_class", view), "__doc__", None) or "",
-                rule=path if hasattr(entry.pattern, "_route") else str(entry.pattern),
-            )
+        path, found = _template(entry.pattern, len(parameters))
+        whole += path
+        parameters |= found
+    return whole, parameters
 
 
 def _template(pattern: Any, known: int) -> tuple[str, dict[str, dict[str, Any]]]:
-    """Give an OpenAPI template and the schemas of its variables, in order."""
     if not hasattr(pattern, "_route"):
         return _template_of_regex(str(pattern), known)
     parameters: dict[str, dict[str, Any]] = {}
@@ -126,22 +108,3 @@ def _group_end(regex: str, start: int) -> int:
                 return at
         at += 1
     return len(regex)
-
-
-def _methods(view: Any) -> tuple[str, ...]:
-    """Tell the methods of a view; nothing where Django does not know them, as for most functions."""
-    actions = getattr(view, "actions", None)  # a viewset of REST framework
-    if actions:
-        return tuple(method for method in _METHODS if method in actions)
-    cls = getattr(view, "view_class", None) or getattr(view, "cls", None)
-    if cls is not None:
-        allowed = getattr(view, "view_initkwargs", {}).get("http_method_names", cls.http_method_names)
-        return tuple(method for method in _METHODS if method in allowed and hasattr(cls, method))
-    while view is not None:
-        # require_http_methods() keeps its list in a closure (Django 5.2, views/decorators/http.py).
-        names = inspect.getclosurevars(view).nonlocals if inspect.isfunction(view) else {}
-        if "request_method_list" in names:
-            methods = {method.lower() for method in names["request_method_list"]}
-            return tuple(method for method in _METHODS if method in methods)
-        view = getattr(view, "__wrapped__", None)
-    return ()

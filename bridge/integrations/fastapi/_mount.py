@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.routing import Mount
 
-from bridge._runtime.fanout import Lifespans
+from bridge._runtime.fanout import running_lifespans
 from bridge.adapt import as_asgi
 from bridge.errors import ConfigurationError
 from bridge.integrations._prefix import checked_prefix
@@ -108,9 +108,9 @@ def _run_lifespan(app: FastAPI, child: ASGIApp) -> None:
     @asynccontextmanager
     async def lifespan(host: Any) -> AsyncIterator[Mapping[str, Any] | None]:
         # The server has a limit of its own for the start.
-        running = Lifespans([child], startup_timeout=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
-        async with outer(host) as state, running:
-            yield {**running.states.get(id(child), {}), **(state or {})} or None
+        running = running_lifespans([child], startup_timeout=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
+        async with outer(host) as state, running as states:
+            yield {**states.get(id(child), {}), **(state or {})} or None
 
     app.router.lifespan_context = lifespan  # type: ignore[assignment]  # None is a state that Starlette takes
 

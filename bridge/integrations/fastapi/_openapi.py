@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
-from bridge.adapt import as_wsgi
-from bridge.asgi_to_wsgi import ASGIToWSGI
-from bridge.errors import ConfigurationError
+from bridge._protocol.routes import Route, routes_of
 
-__all__ = ["LegacyRoute", "legacy_paths"]
+__all__ = ["legacy_paths"]
 
-
-@dataclass(frozen=True)
-class LegacyRoute:
-    """One rule of a legacy app.
-
-    Attributes:
-        path: an OpenAPI template below the app's mount, "/books/{book_id}".
-        name: of the rule, the endpoint or view.
-        methods: in lower case; empty if the framework does not know.
-        parameters: the schema of each variable of the path, by name.
-        doc: the docstring of the view.
-        rule: as the framework writes it.
-    """
-
-    path: str
-    name: str
-    methods: tuple[str, ...]
-    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    doc: str = ""
-    rule: str = ""
+# What OpenAPI 3.1 has an operation for; OPTIONS and HEAD are the framework's own doing.
+_METHODS = ("get", "put", "post", "delete", "patch", "trace")
 
 
 def legacy_paths(app: object, prefix: str, tag: str) -> dict[str, dict[str, Any]]:
@@ -46,61 +26,80 @@ def legacy_paths(app: object, prefix: str, tag: str) -> dict[str, dict[str, Any]
     Returns:
         OpenAPI path items by path.
     """
-    framework, routes = _routes_of(app)
     items: dict[str, dict[str, Any]] = {}
     shapes: dict[str, str] = {}
-    for route in routes:
-        path = prefix + route.path
+    for route in routes_of(app, "", None, keep=False):
+        framework = _framework(route)
+        if not framework:
+            continue
+        path, schemas = _template(framework, route)
         # Two templates that differ only in the names of variables are one path to OpenAPI.
-        path = shapes.setdefault(re.sub(r"\{[^}]*\}", "{}", path), path)
+        path = shapes.setdefault(re.sub(r"\{[^}]*\}", "{}", prefix + path), prefix + path)
         item = items.setdefault(path, {})
-        for method in route.methods or ("get",):
-            item.setdefault(method, _operation(route, path, method, tag, framework))
-    return items
+        for method in _methods(route):
+            item.setdefault(method, _operation(route, framework, path, schemas, method, tag))
+    return {path: item for path, item in items.items() if item}
 
 
-def _operation(route: LegacyRoute, path: str, method: str, tag: str, framework: str) -> dict[str, Any]:
+def _framework(route: Route) -> str:
+    """Tell whose a route is; empty for one that has no place in the schema.
+
+    What is mounted in the app has a schema of its own.
+    """
+    if route.kind != "http" or not route.source or getattr(route.source[0], "redirect_to", None) is not None:
+        return ""
+    return "flask" if hasattr(route.source[0], "rule") else "django"
+
+
+def _template(framework: str, route: Route) -> tuple[str, Mapping[str, Mapping[str, Any]]]:
+    """Import only the framework that the site uses."""
+    if framework == "flask":
+        from bridge.integrations.fastapi._flask_routes import template_of_rule
+
+        return template_of_rule(route.source[0])
+    from bridge.integrations.fastapi._django_routes import template_of_patterns
+
+    return template_of_patterns(route.source)
+
+
+def _methods(route: Route) -> list[str]:
+    if not route.methods:  # any
+        return ["get"]
+    return [method for method in _METHODS if method.upper() in route.methods]
+
+
+def _operation(
+    route: Route,
+    framework: str,
+    path: str,
+    schemas: Mapping[str, Mapping[str, Any]],
+    method: str,
+    tag: str,
+) -> dict[str, Any]:
     names = re.findall(r"\{([^}]*)\}", path)
-    schemas = dict(zip(names, route.parameters.values(), strict=False))
-    summary, _, description = route.doc.strip().partition("\n")
+    by_name = dict(zip(names, schemas.values(), strict=False))
+    view = inspect.unwrap(route.view) if route.view is not None else None
+    title = route.name or getattr(view, "__name__", type(view).__name__)
+    doc = (getattr(getattr(route.view, "view_class", view), "__doc__", None) or "").strip()
+    summary, _, description = doc.partition("\n")
     operation: dict[str, Any] = {
         "tags": [tag],
-        "summary": summary.strip() or route.name,
-        "operationId": re.sub(r"\W+", "_", f"{tag}_{route.name}_{path}_{method}").strip("_"),
+        "summary": summary.strip() or title,
+        "operationId": re.sub(r"\W+", "_", f"{tag}_{title}_{path}_{method}").strip("_"),
         "parameters": [
             {
                 "name": name,
                 "in": "path",
                 "required": True,
-                "schema": dict(schemas.get(name, {"type": "string"})),
+                "schema": dict(by_name.get(name, {"type": "string"})),
             }
             for name in names
         ],
         "responses": {"default": {"description": f"What the {framework} app answers"}},
-        "x-legacy": {"framework": framework, "endpoint": route.name, "rule": route.rule},
+        "x-legacy": {"framework": framework, "endpoint": title, "rule": route.path},
     }
     if not route.methods:
         operation["x-legacy"]["methods"] = "any"
     if description.strip():
         operation["description"] = description.strip()
     return operation
-
-
-def _routes_of(app: object) -> tuple[str, Iterable[LegacyRoute]]:
-    """Tell the framework by the class, without importing one that the site does not use."""
-    try:
-        app = as_wsgi(app)
-    except ConfigurationError:
-        return "", ()
-    if isinstance(app, ASGIToWSGI):
-        app = app.app
-    classes = {f"{cls.__module__}.{cls.__qualname__}" for cls in type(app).__mro__}
-    if "flask.app.Flask" in classes:
-        from bridge.integrations.fastapi._flask_routes import flask_routes
-
-        return "flask", flask_routes(app)  # type: ignore[arg-type]  # as its class says
-    if any(name.startswith("django.") for name in classes):
-        from bridge.integrations.fastapi._django_routes import django_routes
-
-        return "django", django_routes()
-    return "", ()
