@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: demo demo-wsgi chromium valgrind wrk test test-all check fix conformance figures mounting matrix soak robustness bench bench-quick bench-guard coverage lock clean
+.PHONY: demo demo-wsgi chromium redis-server valgrind wrk test test-all check fix conformance figures mounting matrix soak robustness bench bench-quick bench-guard coverage lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -25,11 +25,11 @@ demo: $(READY)  ## the demo site under uvicorn, until Ctrl-C
 demo-wsgi: $(READY)  ## the reverse under gunicorn, until Ctrl-C
 	$(BIN)/python -m examples.demo wsgi
 
-chromium valgrind wrk:  ## a program of Debian's; what needs one that cannot be had says that it is skipped
+chromium redis-server valgrind wrk:  ## a program of Debian's; what needs one that cannot be had says that it is skipped
 	@command -v $@ >/dev/null || { apt-get update -qq && apt-get install -qq --no-install-recommends $@; } \
 		|| echo "no $@: what needs it will be skipped"
 
-test: $(READY) chromium  ## every test
+test: $(READY) chromium redis-server  ## every test
 	$(BIN)/python -X dev -m pytest
 
 test-all: $(READY)  ## the tests on each CPython that the machine has

@@ -45,9 +45,12 @@ def mount(app: Flask, prefix: str, child: ASGIApp | WSGIApp, **options: Any) -> 
         The child as WSGI. If it is an `ASGIToWSGI`, its `close()` ends the child before the process does.
 
     Raises:
-        ConfigurationError: the prefix is wrong or taken, or the kind of the child cannot be told.
+        ConfigurationError: the prefix is wrong or taken, the kind of the child cannot be told, or the host
+            has served a request.
     """
     prefix = checked_prefix(prefix)
+    if app._got_first_request:  # what Flask's own set-up methods ask (Flask 2.2 to 3.1)
+        raise ConfigurationError("the Flask app has started: mount apps before it serves its first request")
     adapted = as_wsgi(child, **options)
     dispatcher = app.wsgi_app
     if not isinstance(dispatcher, _Mounted):

@@ -143,6 +143,13 @@ def test_a_prefix_that_is_taken_is_refused() -> None:
         mount(app, "/legacy/", make_legacy())
 
 
+def test_mounting_after_the_start_is_refused() -> None:
+    app = FastAPI()
+    mount(app, "/early", make_legacy())
+    with TestClient(app), pytest.raises(ConfigurationError, match="the FastAPI app has started"):
+        mount(app, "/late", make_legacy())
+
+
 def test_the_threads_are_given_back_when_the_host_stops() -> None:
     app = FastAPI()
     adapter = mount(app, "/legacy", make_legacy())

@@ -1,10 +1,13 @@
 """One login for Flask and FastAPI: Flask's session, flask-login, and Starlette's session in Flask."""
 
+import shutil
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+import redis
 from cachelib.file import FileSystemCache
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import RedirectResponse
@@ -25,6 +28,7 @@ from bridge.integrations.fastapi import (
     mount,
 )
 from bridge.integrations.flask import StarletteSession
+from tests.support.servers import free_port, run
 
 
 class User(UserMixin):
@@ -99,12 +103,27 @@ def make_site(legacy: Flask) -> FastAPI:
     return site
 
 
-@pytest.fixture(params=["cookie", "server"])
+@pytest.fixture(scope="module")
+def redis_client() -> Iterator[redis.Redis]:
+    """A client of a real server, which keeps nothing."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("no redis-server: apt-get install redis-server")
+    port = free_port()
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    with run(command, port), redis.Redis(port=port) as client:
+        yield client
+
+
+@pytest.fixture(params=["cookie", "files", "redis"])
 def legacy(request: pytest.FixtureRequest, tmp_path: Path) -> Flask:
     """With Flask's signed cookie, and with the server-side sessions of flask-session."""
     app = make_legacy()
-    if request.param == "server":
+    if request.param == "files":
         app.config.update(SESSION_TYPE="cachelib", SESSION_CACHELIB=FileSystemCache(str(tmp_path)))
+        ServerSideSession(app)
+    elif request.param == "redis":
+        app.config.update(SESSION_TYPE="redis", SESSION_REDIS=request.getfixturevalue("redis_client"))
         ServerSideSession(app)
     return app
 

@@ -75,6 +75,15 @@ def test_a_prefix_that_is_no_path_is_refused(prefix: str) -> None:
         mount(make_host(), prefix, make_api())
 
 
+def test_mounting_after_the_start_is_refused() -> None:
+    host = make_host()
+    mount(host, "/early", make_api())
+    host.test_client().get("/apix")
+
+    with pytest.raises(ConfigurationError, match="the Flask app has started"):
+        mount(host, "/late", make_api())
+
+
 def test_an_extension_mounts_in_every_app_that_it_is_given() -> None:
     mounts = Mounts(apps={"/api": make_api()})
     hosts = [make_host(), make_host()]

@@ -54,10 +54,12 @@ def mount(
         The child as ASGI.
 
     Raises:
-        ConfigurationError: the prefix is wrong or taken, the kind of the child cannot be told, or an option
-            is wrong.
+        ConfigurationError: the prefix is wrong or taken, the kind of the child cannot be told, an option is
+            wrong, or the host has started.
     """
     prefix = checked_prefix(prefix)
+    if app.middleware_stack is not None:  # built by its first connection, lifespan included
+        raise ConfigurationError("the FastAPI app has started: mount apps before it serves its first request")
     if any(isinstance(route, Mount) and route.path == prefix for route in app.routes):
         raise ConfigurationError(f"prefix={prefix!r}: another app is mounted there")
     adapted = as_asgi(child, **options)
