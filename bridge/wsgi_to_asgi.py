@@ -370,8 +370,8 @@ class WSGIToASGI:
     def close(self) -> None:
         """Close WebSockets with 1001, let requests end, for `shutdown_timeout` at most, and end the threads.
 
-        The threads of a `pool` stay. Blocks: not to be called on the event loop. A request that comes later
-        starts new threads.
+        The threads of a `pool` stay. ASGI apps that the app has started, by calling them through bridges, are
+        shut down. Blocks: not to be called on the event loop. A request that comes later starts all anew.
         """
         timeout = self._shutdown_timeout
         ended = self._websockets is None or self._websockets.close(timeout)
@@ -379,6 +379,7 @@ class WSGIToASGI:
             ended = self._pool.end(timeout) and ended
         else:
             ended = self._pool.workers.drain(lambda job: serves(job, self._host), timeout) and ended
+        self._host.begun.close()
         if not ended:
             _log.warning("%s: requests still run after a shutdown timeout of %s s", self.name, timeout)
 

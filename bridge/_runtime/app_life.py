@@ -14,7 +14,7 @@ from bridge._runtime.lifespan import Lifespan
 from bridge._runtime.lineage import keep
 from bridge._runtime.loop import LoopThread
 from bridge._runtime.tasks import TaskSet
-from bridge._runtime.workers import current_worker
+from bridge._runtime.wsgi_run import close_with_caller
 from bridge.errors import ClientDisconnected, LifespanFailed, Overloaded
 from bridge.types import ASGIApp
 
@@ -102,9 +102,7 @@ class AppLife:
             if self._mode != "off":
                 self._start_lifespan()
             close_at_exit(self)
-            worker = current_worker()
-            if worker is not None:  # the WSGI app of a `WSGIToASGI` has called this one: they end together
-                worker.pool.root.begun.add(self)
+            close_with_caller(self)
             self.started = True
 
     def _start_lifespan(self) -> None:

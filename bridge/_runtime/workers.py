@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from bridge._protocol.admission import Admission, Verdict
-from bridge._runtime.ending import OpenSet
 from bridge._runtime.fork import reset_in_child
 from bridge._runtime.naming import name_of
 from bridge.errors import Overloaded
@@ -94,8 +93,6 @@ class WorkerPool:
 
     Attributes:
         admission: the counts; to be read, and changed under the lock of the pool only.
-        begun: what was started in the threads of this pool, and ends with it: the ASGI apps that a WSGI app
-            calls through bridges. Only of a root.
     """
 
     def __init__(
@@ -129,7 +126,6 @@ class WorkerPool:
         self._called = False  # whether a thread is on its way to the jobs
         self._drains = 0  # how many wait in `drain()`
         self._started = 0
-        self.begun = OpenSet()
         self.closed = False
 
     @property
@@ -365,7 +361,7 @@ class WorkerPool:
         return False
 
     def close(self, timeout: float | None) -> bool:
-        """Accept no more jobs, let the queued ones run, then end the threads and what they have begun.
+        """Accept no more jobs, let the queued ones run, then end the threads.
 
         Args:
             timeout: how long to wait for the running jobs, in seconds; None for as long as they take.
@@ -383,7 +379,6 @@ class WorkerPool:
             left, self._left = self._left, []
         for thread in left:
             thread.join()  # it has said that it leaves, and does nothing more
-        self.begun.close()
         return ended
 
 

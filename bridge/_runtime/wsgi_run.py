@@ -13,12 +13,13 @@ from bridge._protocol.paths import text_from_native
 from bridge._protocol.response import ResponseCycle
 from bridge._runtime.context import adopt_locals
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES, Outlet
+from bridge._runtime.ending import Closable, OpenSet
 from bridge._runtime.request_log import log_request
-from bridge._runtime.workers import Hook, Job, call_hook
+from bridge._runtime.workers import Hook, Job, call_hook, current_worker
 from bridge.errors import AppProtocolError, AppTypeError
 from bridge.types import Environ, ExcInfo, Write, WSGIApp
 
-__all__ = ["MakeRun", "Part", "WSGIHost", "WSGIRun", "run_maker", "serves"]
+__all__ = ["MakeRun", "Part", "WSGIHost", "WSGIRun", "close_with_caller", "run_maker", "serves"]
 
 _log = logging.getLogger("bridge.wsgi")
 
@@ -32,10 +33,14 @@ class WSGIHost:
     Args:
         name: of the app, in log lines and errors.
         strict: see `WSGIToASGI`.
+
+    Attributes:
+        begun: what the app has started, and ends with its adapter: ASGI apps that it calls through bridges.
     """
 
     def __init__(self, name: str, *, strict: bool) -> None:
         self.name = name
+        self.begun = OpenSet()
         self._strict = strict
         self._reported: set[bytes] = set()
 
@@ -287,6 +292,17 @@ def run_maker(after_request: Hook | None) -> MakeRun:
 def serves(job: Job, host: WSGIHost) -> bool:
     """Tell whether a job is a request of an adapter."""
     return isinstance(job, WSGIRun) and job._host is host
+
+
+def close_with_caller(item: Closable) -> None:
+    """Have an item closed with the adapter whose request this thread serves, if it serves one.
+
+    No lifespan comes through a WSGI app, and uvicorn ends its process by the signal that has stopped it, so
+    that nothing runs at its exit (0.54, `Server.capture_signals`).
+    """
+    worker = current_worker()
+    if worker is not None and isinstance(worker.job, WSGIRun):
+        worker.job._host.begun.add(item)
 
 
 def _iterable(kind: type) -> bool:

@@ -11,7 +11,7 @@ from flask import Flask
 from starlette.responses import StreamingResponse
 from starlette.testclient import TestClient
 
-from bridge import ASGIToWSGI, WSGIToASGI
+from bridge import ASGIToWSGI, ThreadPool, WSGIToASGI
 from bridge.errors import ConfigurationError
 from bridge.integrations.flask import Mounts, mount
 from tests.support.servers import free_port, run
@@ -125,22 +125,26 @@ def lively(name: str, seen: list[str]) -> FastAPI:
     return FastAPI(lifespan=lifespan)
 
 
-def test_an_asgi_server_that_stops_the_host_stops_its_children() -> None:
+@pytest.mark.parametrize("shared", [False, True], ids=["own threads", "shared threads"])
+def test_an_asgi_server_that_stops_the_host_stops_its_children(shared: bool) -> None:
     """Uvicorn ends by the signal that has stopped it, so the end of the process comes too late."""
     seen: list[str] = []
     host = make_host()
     for name in ("one", "two", "unused"):
         mount(host, f"/{name}", lively(name, seen))
+    pool = ThreadPool() if shared else None
 
     for _ in range(2):
         seen.clear()
-        with TestClient(WSGIToASGI(host)) as client:
+        with TestClient(WSGIToASGI(host, pool=pool)) as client:
             client.get("/one/docs")
             client.get("/two/docs")
             client.get("/one/docs")
             assert seen == ["one starts", "two starts"]
 
         assert seen == ["one starts", "two starts", "two stops", "one stops"]
+    if pool is not None:
+        pool.close()
 
 
 def test_a_child_that_was_started_elsewhere_is_left_alone() -> None:
