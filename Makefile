@@ -66,6 +66,9 @@ mounting: $(READY)  ## mount every framework in every other, write docs/referenc
 matrix: $(READY)  ## serve every app with every server, write docs/reference/servers.md
 	$(BIN)/python -m tools.servers write
 
+faults: $(READY)  ## the fault tests 20 times in a row, write docs/reference/faults.md
+	$(BIN)/python -m tools.faults
+
 check: $(READY) valgrind  ## format, lint, types, import direction, conformance, instructions of a request
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -11,6 +11,8 @@ import pytest
 
 from bridge._runtime.loop import shared_loop_thread
 
+pytest_plugins = ["tests.servers.fixtures"]  # shared by tests/servers and tests/faults: one server of a kind
+
 
 def pytest_configure() -> None:
     """Take SIGINT up again, which a shell has its background ignore; servers under test would inherit it."""

@@ -237,7 +237,10 @@ class ASGIRun:
         self._wake_receivers()
         self._inlet.wake()
         if self.task is not None and self._cancel_timeout is not None:
-            self._mailbox.loop.call_later(self._cancel_timeout, self.task.cancel)
+            handle = self._mailbox.loop.call_later(self._cancel_timeout, self.task.cancel)
+            self.task.add_done_callback(
+                lambda _: handle.cancel()
+            )  # it would keep all of the request till then
 
     async def _receive(self) -> Message:
         """ASGI www "Request", "Disconnect". Cancelling it loses nothing (A-19)."""

@@ -6,6 +6,8 @@ import asyncio
 import contextvars
 import logging
 import threading
+import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -239,6 +241,34 @@ def test_aborted_streams_leave_no_task(loop_thread: LoopThread) -> None:
 
     assert all(app.ended.wait(WAIT_SECONDS) for app in apps)
     assert tasks_of(loop_thread) == 0
+
+
+@pytest.mark.spec("A-33", "SEC-22")
+def test_an_aborted_request_is_not_kept_for_its_grace(loop_thread: LoopThread, no_gc: None) -> None:
+    tasks = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.append(weakref.ref(task))
+        await receive()
+        await send(start())
+        await send(body(b"one", more=True))
+        await receive()
+
+    for _ in range(20):
+        blocks = open_response(bridged(app, loop_thread=loop_thread, cancel_timeout=3600))
+        next(blocks)
+        blocks.close()
+        del blocks
+
+    def alive() -> int:
+        loop_thread.call(asyncio.sleep(0))
+        return sum(task() is not None for task in tasks)
+
+    ends = time.monotonic() + WAIT_SECONDS
+    while alive() > 1:  # the last one may still be in a local variable of the loop
+        assert time.monotonic() < ends
 
 
 @pytest.mark.spec("WA-06", "A-33")

@@ -179,6 +179,20 @@ def _wsgi_first(case: Case, environ: Environ, start_response: StartResponse) -> 
     yield b"end"
 
 
+class _FailingToClose(list[bytes]):
+    def __init__(self, case: Case) -> None:
+        super().__init__([bytes(case.size)] * case.blocks)
+        self._case = case
+
+    def close(self) -> None:
+        fail_on_purpose(self._case)
+
+
+def _wsgi_closing(case: Case, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    _start(start_response, case)
+    return _FailingToClose(case)
+
+
 class _SlowToClose(list[bytes]):
     def __init__(self, case: Case) -> None:
         super().__init__([b"done"])
@@ -289,6 +303,7 @@ _WSGI: dict[str, Callable[[Case, Environ, StartResponse], Any]] = {
     "refusing": _wsgi_refusing,
     "first": _wsgi_first,
     "afterwards": _wsgi_afterwards,
+    "closing": _wsgi_closing,
     "meet": _wsgi_meet,
     "facts": _wsgi_facts,
     "fault": _wsgi_fault,
@@ -404,6 +419,29 @@ async def _asgi_afterwards(case: Case, scope: Scope, receive: Receive, send: Sen
     await PlainTextResponse("done", background=BackgroundTask(work))(scope, receive, send)
 
 
+async def _asgi_closing(case: Case, scope: Scope, receive: Receive, send: Send) -> None:
+    """Fail when all is said."""
+    await _begin(send, case)
+    for index in range(case.blocks):
+        await send(_block(bytes(case.size), more=index + 1 < case.blocks))
+    fail_on_purpose(case)
+
+
+async def _asgi_stubborn(case: Case, scope: Scope, receive: Receive, send: Send) -> None:
+    """Say something, then ignore that the client leaves and that the task is cancelled, twice."""
+    cancelled = 0
+    case.note("entered")
+    await _begin(send)
+    await send(_block(b"mark", more=True))
+    while cancelled < 3 and "go" not in board.notes(case.key):
+        try:
+            await board.noted(case.key, "go")
+        except asyncio.CancelledError:
+            cancelled += 1
+            case.note("cancelled")
+    case.note("ended")
+
+
 async def _asgi_meet(case: Case, scope: Scope, receive: Receive, send: Send) -> None:
     case.note("entered")
     await board.noted(case.key, "entered", THREADS)
@@ -483,6 +521,8 @@ _ASGI: dict[str, Callable[[Case, Scope, Receive, Send], Awaitable[Any]]] = {
     "refusing": _asgi_refusing,
     "first": _asgi_first,
     "afterwards": _asgi_afterwards,
+    "closing": _asgi_closing,
+    "stubborn": _asgi_stubborn,
     "meet": _asgi_meet,
     "facts": _asgi_facts,
     "fault": _asgi_fault,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import pytest
@@ -25,15 +25,20 @@ GUNICORN = ("gunicorn", "gunicorn-sync")
 BOTH = (*ASGI, *WSGI)
 
 
-def on(*kinds: str) -> pytest.MarkDecorator:
+def on(*kinds: Any) -> pytest.MarkDecorator:
     """Run a test on the session's server of each of these kinds."""
     return pytest.mark.parametrize("site", kinds, indirect=True)
 
 
 class Start(Protocol):
-    """Runs a server of a kind, with further options, until the block ends."""
+    """Runs a server of a kind, with further options, until the block ends.
 
-    def __call__(self, kind: str, *options: str) -> AbstractContextManager[Site]: ...
+    The module has `wsgi_bridged` and `asgi_bridged`; the words become environment variables.
+    """
+
+    def __call__(
+        self, kind: str, *options: str, module: str = "tests.servers.apps", **env: str
+    ) -> AbstractContextManager[Site]: ...
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,7 +12,7 @@ import pytest
 
 from tests.servers.apps import THREADS
 from tests.servers.board import PORT_FILE, RemoteBoard
-from tests.servers.sites import Site, Start
+from tests.servers.sites import ASGI, Site, Start
 from tests.support.servers import serve
 
 _OPTIONS = {
@@ -19,8 +20,13 @@ _OPTIONS = {
     "uvicorn-h11": [],
     "gunicorn": ["--threads", str(THREADS)],
     "gunicorn-sync": [],
-    "uwsgi": [],
+    "uwsgi": ["--lazy-apps"],  # the board is one of the worker
     "waitress": [f"--threads={THREADS}"],
+}
+
+_SESSION_OPTIONS = {
+    # By default it takes 16 MiB of an answer before it looks whether its client is there.
+    "waitress": ["--outbuf-high-watermark=65536"],
 }
 
 _keys = itertools.count(1)
@@ -29,16 +35,27 @@ _keys = itertools.count(1)
 @pytest.fixture(scope="session")
 def start_site(tmp_path_factory: pytest.TempPathFactory) -> Start:
     @contextmanager
-    def start(kind: str, *options: str) -> Iterator[Site]:
+    def start(kind: str, *options: str, module: str = "tests.servers.apps", **env: str) -> Iterator[Site]:
         port_file: Path = tmp_path_factory.mktemp("board") / "port"
-        app = "wsgi_bridged" if kind.startswith("uvicorn") else "asgi_bridged"
-        env = {PORT_FILE: str(port_file)}
-        with serve(kind, f"tests.servers.apps:{app}", *_OPTIONS[kind], *options, env=env) as server:
+        app = f"{module}:{'wsgi_bridged' if kind in ASGI else 'asgi_bridged'}"
+        with serve(kind, app, *_OPTIONS[kind], *options, env={PORT_FILE: str(port_file), **env}) as server:
             site = Site(kind, server, RemoteBoard(port_file))
             site.check_alive()  # and so the worker has published its board
             yield site
 
     return start
+
+
+@pytest.fixture(scope="session")
+def keep_site(start_site: Start) -> Iterator[Callable[..., Site]]:
+    """Start a server as `start_site` does, but once, and keep it to the end of the session."""
+    with ExitStack() as stack:
+
+        @functools.cache
+        def keep(kind: str, *options: str, **words: str) -> Site:
+            return stack.enter_context(start_site(kind, *options, **words))
+
+        yield keep
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +65,7 @@ def _sites(start_site: Start) -> Iterator[Callable[[str], Site]]:
 
         def site(kind: str) -> Site:
             if kind not in running:
-                running[kind] = stack.enter_context(start_site(kind))
+                running[kind] = stack.enter_context(start_site(kind, *_SESSION_OPTIONS.get(kind, ())))
             return running[kind]
 
         yield site

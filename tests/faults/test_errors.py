@@ -1,4 +1,4 @@
-"""Apps that fail or misbehave, and clients that leave: an error for one request, and the next is served."""
+"""Apps that fail or misbehave: an error for one request, and the next is served."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from tests.servers.apps import THREADS
-from tests.servers.sites import ASGI, BOTH, GUNICORN, WSGI, Site, Start, on, target
-from tests.servers.wire import Reply, head, narrow, read_reply, recv_until, reset
+from tests.servers.sites import ASGI, BOTH, WSGI, Site, Start, on, target
+from tests.servers.wire import Reply, head
 from tests.support.servers import wait_for_output
 
 ORDINARY = ("ValueError", "ConnectionResetError", "RecursionError", "MemoryError")
@@ -110,6 +110,36 @@ def _honest(case: dict[str, int | str], reply: Reply) -> bool:
     return everything and (case["at"] == -1 or (case["at"] == case["blocks"] and bool(case["length"])))
 
 
+PHASES: dict[str, dict[str, object]] = {
+    "at the start": {"path": "/source", "at": 0},
+    "first block": {"path": "/source", "at": 1},
+    "middle": {"path": "/source", "at": 3},
+    "after the last block": {"path": "/source", "at": 5},
+    "closing": {"path": "/closing"},
+}
+
+
+@pytest.mark.spec("W-54", "W-60", "A-34", "A-37", "A-41", "H-26", "SEC-11", "SEC-34")
+@on(*BOTH)
+@pytest.mark.parametrize("kind", ["ValueError", "SystemExit"])
+@pytest.mark.parametrize("phase", PHASES)
+def test_exception_in_any_phase_is_logged_and_never_passes_for_a_whole_answer(
+    site: Site, key: str, phase: str, kind: str
+) -> None:
+    case: dict[str, object] = {"key": key, "kind": kind, "blocks": 5, "size": 2000, **PHASES[phase]}
+
+    reply = site.get(str(case.pop("path")), **case)
+
+    if phase == "closing":  # all is said
+        assert (reply.status, reply.whole, len(reply.body)) == (200, True, 10_000)
+    elif phase == "at the start" and site.kind in ASGI:  # the head waits for the first block
+        assert reply.status == 500
+    else:
+        assert not reply.whole or reply.status == 500
+    wait_for_output(site.server, kind, f"on purpose {key}", "in fail_on_purpose")
+    site.check_alive()
+
+
 # ---------------------------------------------------------------- misbehaviour
 
 WSGI_FAULTS = {
@@ -198,128 +228,3 @@ def test_worker_of_a_hanging_app_is_replaced_where_the_server_has_a_timeout(
 
         assert reply.status in (0, 500)
         site.check_alive()
-
-
-# ---------------------------------------------------------------- clients that leave
-
-
-def _leave_in_mid_stream(site: Site, path: str, key: str, *, rude: bool) -> None:
-    with narrow(site.server) as sock:
-        sock.sendall(head(target(path, key=key, size=10_000)))
-        recv_until(sock, bytes(9_000))
-        if rude:
-            reset(sock)
-
-
-@pytest.mark.spec("W-63", "W-52", "AA-12", "SEC-20", "SEC-22")
-@on(*ASGI)
-def test_thirty_clients_that_leave_in_mid_stream_cost_no_thread(site: Site, key: str) -> None:
-    for count in range(30):
-        _leave_in_mid_stream(site, "/source", key, rude=bool(count % 2))
-
-    site.check_alive()
-    site.board.wait(key, "closed", 30)
-    assert site.board.notes(key)["closed"] == 30
-
-
-@pytest.mark.spec("A-31", "A-32", "A-33", "A-18", "SEC-20", "SEC-22")
-@on(*WSGI)
-def test_asgi_apps_learn_of_thirty_clients_that_leave(site: Site, key: str) -> None:
-    for count in range(30):
-        _leave_in_mid_stream(site, "/source", key, rude=bool(count % 2))
-
-    site.check_alive()
-    site.board.wait(key, "closed", 30)
-    notes = site.board.notes(key)
-    assert (notes["send raised"], notes["disconnected"], notes["closed"]) == (30, 30, 30)
-    assert "ClientDisconnected" not in site.server.output
-
-
-@pytest.mark.spec("A-33", "SEC-22")
-@on(*WSGI)
-def test_generator_of_a_framework_is_closed_for_each_client_that_leaves(site: Site, key: str) -> None:
-    for count in range(30):
-        _leave_in_mid_stream(site, "/generator", key, rude=bool(count % 2))
-
-    site.check_alive()
-    site.board.wait(key, "closed", 30)
-    assert site.board.notes(key)["closed"] == 30
-
-
-@pytest.mark.spec("W-29", "W-63", "A-17", "A-33", "SEC-11", "SEC-20", "SEC-22")
-@on(*ASGI, *GUNICORN)
-def test_thirty_clients_that_leave_in_mid_upload_cost_no_thread(site: Site, key: str) -> None:
-    for count in range(1, 31):
-        with site.server.connect() as sock:
-            sock.sendall(
-                head(target("/sink", key=key), "Content-Length: 100000", method="POST") + bytes(1000)
-            )
-            site.board.wait(key, "entered", count)
-            if count % 2:
-                reset(sock)
-
-    site.check_alive()
-    site.board.wait(key, "cut: ClientDisconnected" if site.kind in ASGI else "cut: http.disconnect", 30)
-    assert "whole" not in site.board.notes(key)
-
-
-@pytest.mark.spec("W-63", "W-52", "AA-12", "A-33", "SEC-20")
-@on(*BOTH)
-def test_clients_that_leave_a_slow_app_cost_no_thread(site: Site, key: str) -> None:
-    for count in range(30):
-        one = f"{key}-{count}"
-        with site.server.connect() as sock:
-            sock.sendall(head(target("/source", key=one, gate=True, size=10_000)))
-            site.board.wait(one, "entered")
-            if count % 2:
-                reset(sock)
-        site.board.note(one, "go")  # the app begins a stream without end, which nobody reads
-
-        site.board.wait(one, "closed")
-
-    site.check_alive()
-
-
-@pytest.mark.spec("SEC-20")
-@pytest.mark.parametrize(
-    ("kind", "options"),
-    [("gunicorn", ()), ("uwsgi", ()), ("waitress", ("--channel-request-lookahead=1",))],
-    ids=["gunicorn", "uwsgi", "waitress"],
-)
-def test_clients_that_leave_idle_streams_cost_no_thread(
-    start_site: Start, key: str, kind: str, options: tuple[str, ...]
-) -> None:
-    """The app waits for something that never comes, so no write tells the server of the lost client.
-
-    Nor is it an error in the log: waitress 3.0 prints a traceback for an OSError of ours, and has an error of
-    its own for this. uWSGI 2.0 prints whatever ends an iteration.
-    """
-    with start_site(kind, *options) as site:
-        for _ in range(THREADS):
-            with site.server.connect() as sock:
-                sock.sendall(head(target("/first", key=key)))
-                recv_until(sock, b"\n\r\n")
-
-        with site.server.connect(timeout=20) as sock:
-            sock.sendall(head("/"))
-            assert read_reply(sock).body == b"hello"
-        assert kind == "uwsgi" or "Traceback" not in site.server.output
-
-
-@pytest.mark.spec("SEC-22", "AA-17", "A-33")
-@on("uvicorn", "gunicorn", "waitress")
-def test_aborts_leave_no_file_and_no_thread(site: Site, key: str) -> None:
-    with ThreadPoolExecutor(THREADS) as pool:  # so that all the threads there can be are there
-        list(pool.map(lambda _: site.get("/meet", key=key), range(THREADS)))
-    (worker,) = site.server.workers()
-    files, threads = worker.num_fds(), worker.num_threads()
-
-    # Waitress 3.0 takes up to 16 MiB of each stream before it looks, which is slow on a busy machine.
-    aborts = 25 if site.kind == "waitress" else 100
-    for count in range(aborts):
-        _leave_in_mid_stream(site, "/source", key, rude=bool(count % 2))
-    site.board.wait(key, "closed", aborts)
-    site.check_alive()
-
-    assert worker.num_fds() <= files + THREADS  # a few connections may not be closed yet
-    assert worker.num_threads() <= threads + THREADS  # and the board has one for each of its callers
