@@ -48,13 +48,15 @@ def results() -> Iterator[dict[str, Any]]:
         for group, cases in CASES[direction].items():
             for case, act in cases.items():
                 for contestant in contestants:
-                    yield told(direction, group, case, contestant, over_server(direction, contestant, act))
+                    yield told(
+                        direction, group, case, contestant, over_server(direction, contestant, group, act)
+                    )
         yield from inputs(direction, contestants)
 
 
-def over_server(direction: str, contestant: str, case: Case) -> Seen:
+def over_server(direction: str, contestant: str, group: str, case: Case) -> Seen:
     """Run one case on a fresh server."""
-    with serving(direction, contestant) as server:
+    with serving(direction, contestant, "soaked" if group == "lost" else "served") as server:
         return case(server)
 
 

@@ -25,6 +25,7 @@ from typing import Any
 
 from bridge.types import ASGIApp, Environ, Receive, Scope, Send, StartResponse, WSGIApp
 from robustness.contestants import bridged
+from soak.apps import fastapi_app, flask_app
 
 LARGE_BYTES = 8 * 2**20
 BLOCK = b"x" * 65536
@@ -166,6 +167,18 @@ def served_asgi() -> ASGIApp:
         elif scope["type"] != "lifespan":
             await inner(scope, receive, send)
 
+    return app
+
+
+def soaked_asgi() -> ASGIApp:
+    """Bridge the Flask app of the soak."""
+    app: ASGIApp = bridged("wsgi_to_asgi", os.environ["BRIDGE_CONTESTANT"], flask_app())
+    return app
+
+
+def soaked_wsgi() -> WSGIApp:
+    """Bridge the FastAPI app of the soak."""
+    app: WSGIApp = bridged("asgi_to_wsgi", os.environ["BRIDGE_CONTESTANT"], fastapi_app())
     return app
 
 

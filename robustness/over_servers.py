@@ -17,21 +17,26 @@ from typing import Any, TypeAlias
 import psutil
 
 from robustness.apps import BLOCK, MANY_BLOCKS
+from soak.clients import OF_HTTP
+from soak.run import CLIENTS, Load
 from tests.support.servers import Server, free_port, run
 
 PATIENCE = 5.0
 """How long an answer is waited for, in seconds; who has not given one by then, hangs."""
+
+MIXED_SECONDS = 6.0
+"""How long the mixed load lasts."""
 
 ABANDONED = 48
 """More than the 40 threads of the largest pool by default."""
 
 _COMMANDS = {
     "wsgi_to_asgi": [
-        *["uvicorn", "robustness.apps:served_asgi", "--factory", "--port", "{port}"],
+        *["uvicorn", "robustness.apps:{app}_asgi", "--factory", "--port", "{port}"],
         *["--no-access-log", "--log-level", "critical"],
     ],
     "asgi_to_wsgi": [
-        *["gunicorn", "robustness.apps:served_wsgi()", "--bind", "127.0.0.1:{port}"],
+        *["gunicorn", "robustness.apps:{app}_wsgi()", "--bind", "127.0.0.1:{port}"],
         *["--worker-class", "gthread", "--threads", "8", "--graceful-timeout", "1"],
         *["--no-control-socket", "--log-level", "critical"],
     ],
@@ -55,10 +60,16 @@ Case: TypeAlias = Callable[[Server], Seen]
 
 
 @contextmanager
-def serving(direction: str, contestant: str) -> Iterator[Server]:
-    """Run the server of a direction with a contestant; killed by its id if it does not end."""
+def serving(direction: str, contestant: str, app: str = "served") -> Iterator[Server]:
+    """Run the server of a direction with a contestant; killed by its id if it does not end.
+
+    Args:
+        direction: of the bridge.
+        contestant: whose it is.
+        app: "served" or "soaked".
+    """
     port = free_port()
-    command = [part.replace("{port}", str(port)) for part in _COMMANDS[direction]]
+    command = [part.format(port=port, app=app) for part in _COMMANDS[direction]]
     env = {"BRIDGE_CONTESTANT": contestant, "PYTHONWARNINGS": "ignore"}
     with run([sys.executable, "-m", *command], port, env=env) as server:
         try:
@@ -254,6 +265,23 @@ def background_work(server: Server) -> Seen:
     )
 
 
+# ------------------------------------------------------------ nothing lost
+
+
+def mixed_load(server: Server) -> Seen:
+    """Put the mix of the soak on the server, without its WebSockets, which no peer serves."""
+    load = Load(server.port, acts=OF_HTTP, timeout=PATIENCE)
+    load.start()
+    time.sleep(MIXED_SECONDS)  # that long
+    load.stop()
+    counts = load.counts
+    said = f"{sum(counts.acts.values())} requests: {counts.wrong_answers} wrong, {counts.lost_requests} lost"
+    examples = sorted({what.partition(":")[0] for what in counts.wrong + counts.lost})
+    if examples:
+        said += f" ({', '.join(examples)})"
+    return Seen(not counts.wrong_answers and not counts.lost_requests, said)
+
+
 _LOAD: dict[str, Case] = {
     f"{ABANDONED} clients abandon endless streams": abandoned_streams,
     f"{ABANDONED} clients abandon their uploads": abandoned_uploads,
@@ -268,15 +296,19 @@ _FAULTS: dict[str, Case] = {
     "an upload is cut short": truncated_upload,
 }
 
+MIXED: dict[str, Case] = {f"{CLIENTS} clients for {MIXED_SECONDS:.0f} seconds": mixed_load}
+
 CASES: dict[str, dict[str, dict[str, Case]]] = {
     "wsgi_to_asgi": {
         # Not under gunicorn: its own threads write a response, so such clients take them from any app.
         "load": {**_LOAD, f"{ABANDONED} clients do not read a response that is whole": slow_readers},
         "faults": _FAULTS,
+        "lost": MIXED,
     },
     "asgi_to_wsgi": {
         "load": _LOAD,
         "faults": {**_FAULTS, "work goes on after the response": background_work},
+        "lost": MIXED,
     },
 }
 """By direction and group."""

@@ -23,11 +23,14 @@ _DIRECTIONS: Final = {
 _GROUPS: Final = {
     "load": "Load held",
     "faults": "Faults survived",
+    "lost": "Nothing lost",
     "inputs": "Bad inputs",
 }
 _ABOUT: Final = {
     "load": "Each on a fresh server, with the defaults of the bridge.",
     "faults": "Each on a fresh server: the client is told, and the same process serves the next request.",
+    "lost": "Small requests, uploads, streams, downloads, failures and clients that leave, each answer "
+    "checked: the mix of the soak, without WebSockets.",
     "inputs": "Given to the bridge as a server hands it on that does not look: some servers refuse "
     "what others let pass.",
 }
@@ -120,6 +123,20 @@ def _soaked() -> list[str]:
 
 
 def _fuzzed() -> list[str]:
-    """Show what the fuzzers wrote: plain figures by name, or by the name of a target."""
+    """Show what `make fuzz` has left: figures by name, those of a target in a line of a table."""
     data = json.loads(FUZZ.read_text("utf-8"))
-    return ["## Fuzzing", "`make fuzz`:", "```json\n" + json.dumps(data, indent=1) + "\n```"]
+    targets = {name: value for name, value in data.items() if isinstance(value, dict)}
+    columns = list(dict.fromkeys(key for value in targets.values() for key in value))
+    plain = [f"- {name}: {value}" for name, value in data.items() if name not in targets]
+    rows = ["| | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
+    rows += [
+        f"| {name} | " + " | ".join(str(value.get(column, "")) for column in columns) + " |"
+        for name, value in targets.items()
+    ]
+    parts = ["\n".join(plain)] if plain else []
+    return [
+        "## Fuzzing",
+        "What `make fuzz` tried and found.",
+        *parts,
+        *(["\n".join(rows)] if targets else []),
+    ]

@@ -8,10 +8,10 @@ import http.client
 import random
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from soak.apps import LATE_BLOCKS, block, digest, payload
 
@@ -30,16 +30,18 @@ class Client:
     Args:
         port: of the server, on 127.0.0.1.
         seed: what it does.
+        timeout: how long an answer is waited for, in seconds; then the request is lost.
     """
 
-    def __init__(self, port: int, seed: int) -> None:
+    def __init__(self, port: int, seed: int, timeout: float = TIMEOUT) -> None:
         self._port = port
+        self._timeout = timeout
         self._random = random.Random(seed)
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
 
-    def choose(self) -> Act:
-        """Choose what to do next."""
-        (act,) = self._random.choices(list(ACTS), list(ACTS.values()))
+    def choose(self, acts: Mapping[Act, int]) -> Act:
+        """Choose what to do next, by the weights of the acts."""
+        (act,) = self._random.choices(list(acts), list(acts.values()))
         return act
 
     def close(self) -> None:
@@ -86,11 +88,11 @@ class Client:
             raise WrongAnswer("a response that failed looks whole")
 
     def websocket(self) -> None:
-        with connect(f"ws://127.0.0.1:{self._port}/ws", open_timeout=TIMEOUT, close_timeout=TIMEOUT) as ws:
+        with self._connected() as ws:
             for _ in range(20):
                 said = payload(self._seed(), 50).hex()
                 ws.send(said)
-                if (heard := ws.recv(TIMEOUT)) != said:
+                if (heard := ws.recv(self._timeout)) != said:
                     raise WrongAnswer(f"a WebSocket gave {heard!r}")
 
     def _seed(self) -> int:
@@ -123,14 +125,18 @@ class Client:
         self._leave(head + payload(1, 100_000), answer=False)
 
     def leave_websocket(self) -> None:
-        with connect(f"ws://127.0.0.1:{self._port}/ws", open_timeout=TIMEOUT, close_timeout=TIMEOUT) as ws:
+        with self._connected() as ws:
             ws.send("x")
-            ws.recv(TIMEOUT)
+            ws.recv(self._timeout)
             ws.socket.shutdown(socket.SHUT_RDWR)
+
+    def _connected(self) -> ClientConnection:
+        url = f"ws://127.0.0.1:{self._port}/ws"
+        return connect(url, open_timeout=self._timeout, close_timeout=self._timeout)
 
     def _leave(self, said: bytes, *, answer: bool) -> None:
         """Say something and go: by an end of the stream, or by a reset."""
-        with socket.create_connection(("127.0.0.1", self._port), TIMEOUT) as sock:
+        with socket.create_connection(("127.0.0.1", self._port), self._timeout) as sock:
             sock.sendall(said)
             if answer and not sock.recv(4096).startswith(b"HTTP/1.1 200"):
                 raise WrongAnswer("a stream did not begin")
@@ -155,3 +161,8 @@ ACTS: dict[Act, int] = {
     Client.leave_websocket: 1,
 }
 """What is done, and how often of 100."""
+
+OF_HTTP: dict[Act, int] = {
+    act: weight for act, weight in ACTS.items() if act not in (Client.websocket, Client.leave_websocket)
+}
+"""The same without WebSockets."""

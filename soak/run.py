@@ -7,12 +7,13 @@ import http.client
 import json
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import psutil
 
-from soak.clients import ACTS, Client, WrongAnswer
+from soak.clients import ACTS, TIMEOUT, Act, Client, WrongAnswer
 from soak.verdict import Allowance, Trend, trend_of
 from tests.support.servers import Server
 
@@ -57,15 +58,24 @@ class Load:
     Args:
         port: of the server.
         clients: how many there are at once.
+        acts: what they do, and how often.
+        timeout: how long each waits for an answer, in seconds.
     """
 
-    def __init__(self, port: int, clients: int = CLIENTS) -> None:
+    def __init__(
+        self,
+        port: int,
+        clients: int = CLIENTS,
+        acts: Mapping[Act, int] = ACTS,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self._acts = acts
         self.counts = Counts()
         self._lock = threading.Lock()
         self._seconds: list[float] = []
         self._over = threading.Event()
         self._threads = [
-            threading.Thread(target=self._run, args=(Client(port, seed),)) for seed in range(clients)
+            threading.Thread(target=self._run, args=(Client(port, seed, timeout),)) for seed in range(clients)
         ]
 
     def start(self) -> None:
@@ -89,7 +99,7 @@ class Load:
     def _run(self, client: Client) -> None:
         with contextlib.closing(client):
             while not self._over.is_set():
-                act = client.choose()
+                act = client.choose(self._acts)
                 begun = time.perf_counter()
                 error: Exception | None = None
                 try:

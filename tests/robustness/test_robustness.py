@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,6 +100,30 @@ def test_the_page_shows_who_held() -> None:
     assert "| a case | ✓ | ✗ | ✗ | ✗ | ✗ |" in text
     assert "| A WSGI app under uvicorn: bridge | 1 of 1 | 1 of 1 | 1 of 1 |" in text
     assert "| An ASGI app under gunicorn: a2wsgi | 0 of 1 | 0 of 1 | 0 of 1 |" in text
+
+
+def test_the_page_shows_what_the_soak_and_the_fuzzers_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trends = {"rss": {"growth": 2.0, "allowed": 1.0}, "fds": {"growth": 0.0, "allowed": 1.0}}
+    server = {
+        "server": "Flask under uvicorn",
+        "seconds": 300.0,
+        "requests": 123_456,
+        "counts": {"wrong_answers": 1, "lost_requests": 2},
+        "trends": trends,
+        "left": {"in_flight": 3, "websockets": 0},
+    }
+    (tmp_path / "soak.json").write_text(json.dumps({"date": "2026-01-01", "servers": [server]}))
+    (tmp_path / "fuzz.json").write_text(json.dumps({"seconds": 300, "frames": {"runs": 7, "crashes": 0}}))
+    for name, file in {"SOAK": "soak.json", "FUZZ": "fuzz.json"}.items():
+        monkeypatch.setattr(page, name, tmp_path / file)
+
+    text = page.page({"date": "2026-01-01", "python": "3.11", "versions": {}, "results": []})
+
+    assert "| Flask under uvicorn | 300 | 123 456 | 1 | 2 | rss | 3 in_flight |" in text
+    assert "- seconds: 300" in text
+    assert "| frames | 7 | 0 |" in text
 
 
 def test_each_case_has_a_name_of_its_own() -> None:

@@ -42,32 +42,31 @@ def wrong_server() -> Iterator[int]:
         thread.join()
 
 
-def load_of_one_act(port: int, monkeypatch: pytest.MonkeyPatch) -> Load:
+def load_of_one_act(port: int) -> Load:
     done = threading.Event()
 
     def hello(client: Client) -> None:
         done.set()
         Client.hello(client)
 
-    monkeypatch.setattr(Client, "choose", lambda client: hello)
-    load = Load(port, clients=1)
+    load = Load(port, clients=1, acts={hello: 1})
     load.start()
     assert done.wait(10)
     load.stop()
     return load
 
 
-def test_a_wrong_answer_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_answer_is_counted() -> None:
     with wrong_server() as port:
-        counts = load_of_one_act(port, monkeypatch).counts
+        counts = load_of_one_act(port).counts
 
     assert counts.wrong_answers == counts.acts["hello"] > 0
     assert counts.lost_requests == 0
     assert "was answered 200 with 5 of 200 bytes" in counts.wrong[0]
 
 
-def test_a_request_without_an_answer_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    counts = load_of_one_act(free_port(), monkeypatch).counts
+def test_a_request_without_an_answer_is_lost() -> None:
+    counts = load_of_one_act(free_port()).counts
 
     assert counts.lost_requests == counts.acts["hello"] > 0
     assert counts.wrong_answers == 0
