@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: demo demo-wsgi chromium redis-server valgrind wrk test test-all check fix conformance figures mounting matrix soak robustness bench bench-quick bench-guard coverage lock clean
+.PHONY: demo demo-wsgi chromium redis-server valgrind wrk test test-all stress check fix conformance figures mounting matrix soak robustness bench bench-quick bench-guard coverage lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +34,11 @@ test: $(READY) chromium redis-server  ## every test
 
 test-all: $(READY)  ## the tests on each CPython that the machine has
 	$(BIN)/python -m nox
+
+stress: $(READY)  ## the contract tests, 20 times, with threads that change places at every chance
+	for round in $$(seq 20); do \
+		echo "round $$round"; SWITCH_INTERVAL=1e-6 $(BIN)/python -X dev -m pytest -q tests/contract tests/machines || exit 1; \
+	done
 
 coverage: $(READY)  ## the tests with branch coverage
 	$(BIN)/python -m coverage run -m pytest

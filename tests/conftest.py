@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -18,6 +20,8 @@ def pytest_configure() -> None:
     """Take SIGINT up again, which a shell has its background ignore; servers under test would inherit it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if seconds := os.environ.get("SWITCH_INTERVAL"):
+        sys.setswitchinterval(float(seconds))  # `make stress`: the threads change places at every chance
 
 
 @pytest.fixture(scope="session", autouse=True)
