@@ -19,6 +19,7 @@ from tests.matrix.kinds import Kind
 from tests.support.servers import Server, free_port, run
 
 SECONDS: Final = 15.0
+START_SECONDS: Final = 60.0
 ROUNDS: Final = 4
 BODY: Final = bytes(range(256)) * 4096  # 1 MB
 
@@ -230,6 +231,8 @@ def results_of(cell: Cell) -> dict[str, str | None]:
         port = free_port()
         with run(cell.kind.command(port), port, env={"MATRIX_FOLDER": name}, cwd=folder) as server:
             running = Run(cell, server, folder)
+            with contextlib.suppress(httpx.HTTPError), running.client() as client:
+                client.get("/", timeout=START_SECONDS)  # gunicorn listens before its workers can answer
             return {check: _failure(act, running) for check, act in CHECKS.items()}
 
 
