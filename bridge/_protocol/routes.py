@@ -112,7 +112,7 @@ def _mounted(app: Any, blank: Route) -> Iterator[Route]:
 
 def _below(route: Route, blank: Route) -> Route:
     path = blank.path + route.path if route.path not in _NO_PREFIX else blank.path or "/"
-    return replace(route, path=path, host=route.host or blank.host)
+    return replace(route, path=path, host=route.host or blank.host, source=())
 
 
 def _flask(app: Any, blank: Route) -> Iterator[Route]:

@@ -14,7 +14,7 @@ from flask import Flask
 from openapi_spec_validator import validate
 from starlette.testclient import TestClient
 
-from bridge import WSGIToASGI
+from bridge import Site, WSGIToASGI
 from bridge.errors import ConfigurationError
 from bridge.integrations.fastapi import mount
 from bridge.integrations.flask import mount as mount_in_flask
@@ -108,6 +108,10 @@ def test_what_is_no_operation_of_the_legacy_app_stays_out_of_the_schema() -> Non
     mount_in_flask(legacy, "/inner", make_legacy())
     app = FastAPI()
     mount(app, "/legacy", legacy)
+
+    inner = Site()
+    inner.mount("/shop", legacy)
+    mount(app, "/site", inner)
 
     assert list(schema_of(app)["paths"]) == ["/legacy/here"]
 

@@ -99,16 +99,6 @@ COMMANDS: dict[str, list[str]] = {
         "--home",
         sys.prefix,
     ],
-    "granian-wsgi": ["granian", "{app}", "--interface", "wsgi", "--host", "127.0.0.1", "--port", "{port}"],
-    "gunicorn-asgi": [
-        "gunicorn",
-        "{app}",
-        "--bind",
-        "127.0.0.1:{port}",
-        "--no-control-socket",
-        "--worker-class",
-        "asgi",
-    ],
     "waitress": ["waitress", "--host", "127.0.0.1", "--port", "{port}", "{app}"],
 }
 
