@@ -11,7 +11,7 @@ try:
 except ImportError as exc:
     raise ImportError('bridge.integrations.flask needs Flask: pip install "asgi-wsgi-bridge[flask]"') from exc
 
-from bridge.adapt import as_wsgi
+from bridge.adapt import TwoFaced, as_wsgi
 from bridge.errors import ConfigurationError
 from bridge.integrations._prefix import checked_prefix
 from bridge.types import ASGIApp, WSGIApp
@@ -28,7 +28,7 @@ class _Mounted(DispatcherMiddleware):
     """The dispatcher of this module, told from one that the user has put in."""
 
 
-def mount(app: Flask, prefix: str, child: ASGIApp | WSGIApp, **options: Any) -> WSGIApp:
+def mount(app: Flask, prefix: str, child: ASGIApp | WSGIApp | TwoFaced, **options: Any) -> WSGIApp:
     """Serve another app under a prefix of a Flask app.
 
     It works on whatever serves the Flask app: `flask run`, gunicorn, `app.test_client()`. The Flask app's own
@@ -38,7 +38,8 @@ def mount(app: Flask, prefix: str, child: ASGIApp | WSGIApp, **options: Any) -> 
     Args:
         app: the host; its `wsgi_app` is replaced.
         prefix: such as "/api": whole segments, so that "/apix" is the host's. A longer prefix wins.
-        child: FastAPI, Starlette, Django (either handler), another Flask app: an app of either kind.
+        child: FastAPI, Starlette, Django (either handler), another Flask app: an app of either kind, a `Site`
+            or a `Stack`.
         options: for `ASGIToWSGI`, if the child needs it.
 
     Returns:
@@ -120,7 +121,7 @@ class Mounts:
     """
 
     def __init__(
-        self, app: Flask | None = None, *, apps: Mapping[str, ASGIApp | WSGIApp], **options: Any
+        self, app: Flask | None = None, *, apps: Mapping[str, ASGIApp | WSGIApp | TwoFaced], **options: Any
     ) -> None:
         self.apps = {checked_prefix(prefix): as_wsgi(child, **options) for prefix, child in apps.items()}
         if app is not None:

@@ -11,7 +11,7 @@ from flask import Flask
 from starlette.responses import StreamingResponse
 from starlette.testclient import TestClient
 
-from bridge import ASGIToWSGI, ThreadPool, WSGIToASGI
+from bridge import ASGIToWSGI, Site, ThreadPool, WSGIToASGI
 from bridge.errors import ConfigurationError
 from bridge.integrations.flask import Mounts, mount
 from tests.support.servers import free_port, run
@@ -82,6 +82,14 @@ def test_mounting_after_the_start_is_refused() -> None:
 
     with pytest.raises(ConfigurationError, match="the Flask app has started"):
         mount(host, "/late", make_api())
+
+
+def test_a_site_may_be_a_child() -> None:
+    host, inner = make_host(), Site()
+    inner.mount("/v1", make_api())
+    mount(host, "/api", inner)
+
+    assert host.test_client().get("/api/v1/hello").get_json()["root_path"] == "/api/v1"
 
 
 def test_an_extension_mounts_in_every_app_that_it_is_given() -> None:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.routing import Mount
 
 from bridge._runtime.fanout import running_lifespans
-from bridge.adapt import as_asgi
+from bridge.adapt import TwoFaced, as_asgi
 from bridge.errors import ConfigurationError
 from bridge.integrations._prefix import checked_prefix
 from bridge.integrations.fastapi._cookies import LoginCookies
@@ -25,7 +25,7 @@ _SHUTDOWN_TIMEOUT = 60.0  # seconds; a WSGIToASGI has its own, shorter
 def mount(
     app: FastAPI,
     prefix: str,
-    child: WSGIApp | ASGIApp,
+    child: WSGIApp | ASGIApp | TwoFaced,
     *,
     name: str | None = None,
     keep_prefix: bool = False,
@@ -40,7 +40,7 @@ def mount(
     Args:
         app: the host.
         prefix: such as "/legacy": whole segments.
-        child: Flask, Django (either handler), an app of either kind.
+        child: Flask, Django (either handler), an app of either kind, a `Site` or a `Stack`.
         name: for `url_for(name, path="/…")`.
         keep_prefix: leave the prefix in the path, for a child that has it in its own routes, such as Dash
             with `url_base_pathname`. Else it moves to SCRIPT_NAME or `root_path`, of which frameworks build
