@@ -133,6 +133,7 @@ class ASGIToWSGI:
         self._websockets = ASGIWebSockets(
             app,
             self._limits,
+            name=self.name,
             most=max_websockets,
             origins=websocket_origins,
             ping_interval=websocket_ping_interval,

@@ -28,7 +28,6 @@ from bridge._protocol.request import scope_from_environ
 from bridge._protocol.websocket import NORMAL
 from bridge._runtime.asgi_websocket import ASGIWebSocket, Part, Verdict
 from bridge._runtime.crossing import Mailbox
-from bridge._runtime.naming import name_of
 from bridge._runtime.websocket_set import WebSocketSet
 from bridge._runtime.websocket_takeover import Taken, socket_of, take_over
 from bridge._runtime.workers import Hook, WorkerPool
@@ -124,7 +123,7 @@ class WSGIWebSockets:
         return WorkerPool(  # starts nothing
             self._threads,
             self._threads,  # a thread may have told the end of its session, and not be free yet
-            name=f"bridge-ws-{name_of(self._app)}",
+            name=f"bridge-ws-{self._host.name}",
             on_start=self._on_worker_start,
             on_stop=self._on_worker_stop,
         )
@@ -178,6 +177,7 @@ class ASGIWebSockets:
     Args:
         app: the ASGI app.
         limits: what of a request, and of a message, is refused.
+        name: of the app, in log lines and errors.
         most: how many may be open at once; 0 for none.
         origins: which pages may connect; None for any.
         ping_interval: see `Channel`.
@@ -194,6 +194,7 @@ class ASGIWebSockets:
         app: ASGIApp,
         limits: Limits,
         *,
+        name: str,
         most: int,
         origins: Collection[str] | None,
         ping_interval: float | None,
@@ -204,6 +205,7 @@ class ASGIWebSockets:
         if type(most) is not int or most < 0:
             raise ConfigurationError(f"max_websockets={most!r}: expected a number, 0 or more")
         self._app = app
+        self._name = name
         self._limits = limits
         self._most = most
         self._origins = check_origins(origins)
@@ -261,6 +263,7 @@ class ASGIWebSockets:
             handshake,
             Frames(client=False, max_message_bytes=self._limits.max_message_bytes, deflate=handshake.deflate),
             mailbox,
+            name=self._name,
             ping_interval=self._ping_interval,
             cancel_timeout=self._cancel_timeout,
             accept_timeout=self._accept_timeout,

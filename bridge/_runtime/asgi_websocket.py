@@ -27,7 +27,6 @@ from bridge._protocol.websocket import (
 from bridge._runtime.client_probe import client_has_left
 from bridge._runtime.context import adopt_locals
 from bridge._runtime.crossing import Inlet, Mailbox
-from bridge._runtime.naming import name_of
 from bridge._runtime.request_log import log_request
 from bridge._runtime.websocket_channel import Channel, open_channel
 from bridge.errors import AppProtocolError, AppTypeError, ClientDisconnected, RequestTimedOut
@@ -64,6 +63,7 @@ class ASGIWebSocket:
         handshake: the client's.
         frames: the endpoint of the server.
         mailbox: of the loop that runs the app.
+        name: of the app, in log lines and errors.
         ping_interval: see `Channel`.
         cancel_timeout: how long the app may go on after the connection has ended, in seconds.
         accept_timeout: how long the app may take to accept or to deny, in seconds.
@@ -79,6 +79,7 @@ class ASGIWebSocket:
         frames: Frames,
         mailbox: Mailbox,
         *,
+        name: str,
         ping_interval: float | None,
         cancel_timeout: float | None,
         accept_timeout: float | None,
@@ -86,6 +87,7 @@ class ASGIWebSocket:
         on_end: Callable[[ASGIWebSocket], None],
     ) -> None:
         self._app = app
+        self._name = name
         self._scope = scope
         self._handshake = handshake
         self._frames = frames
@@ -123,7 +125,7 @@ class ASGIWebSocket:
 
         def look_up() -> None:
             if self._deadline is not None and time.monotonic() >= self._deadline:
-                raise RequestTimedOut(f"{name_of(self._app)} did not answer the handshake in time")
+                raise RequestTimedOut(f"{self._name} did not answer the handshake in time")
             if client_has_left(environ):
                 raise ClientDisconnected
 
@@ -211,9 +213,8 @@ class ASGIWebSocket:
         if state is WebSocketState.OPEN and self._channel is not None:
             self._channel.close(NORMAL)
         elif state in (WebSocketState.CONNECTING, WebSocketState.DENYING):
-            name = name_of(self._app)
             self._inlet.put(
-                AppProtocolError(f"the ASGI app {name} returned without an answer to a WebSocket")
+                AppProtocolError(f"the ASGI app {self._name} returned without an answer to a WebSocket")
             )
 
     def _failed(self, exc: BaseException) -> None:
@@ -229,7 +230,7 @@ class ASGIWebSocket:
         elif isinstance(exc, Exception) and not isinstance(exc, (StopIteration, StopAsyncIteration, OSError)):
             self._inlet.put(exc)
         else:  # a server would take it for a lost client, or for its own end
-            wrapped = AppProtocolError(f"the ASGI app {name_of(self._app)} raised {type(exc).__name__}")
+            wrapped = AppProtocolError(f"the ASGI app {self._name} raised {type(exc).__name__}")
             wrapped.__cause__ = exc
             self._inlet.put(wrapped)
 
@@ -238,7 +239,7 @@ class ASGIWebSocket:
             _log,
             level,
             what,
-            app=name_of(self._app),
+            app=self._name,
             method="WEBSOCKET",
             path=str(self._scope.get("path", "")),
             state=self._cycle.state.name.lower(),

@@ -23,7 +23,7 @@ from bridge.observation import AdapterStats, Outcome, RequestBegan, RequestEnded
 from bridge.types import Environ, Receive, Scope, Send, StartResponse
 from tests.servers.wire import head, talk
 from tests.support.asgi import Exchange, get, happened, http_scope, post
-from tests.support.servers import serve
+from tests.support.servers import serve, wait_for_output
 from tests.support.wsgi import Answer, call, make_environ
 
 SECONDS = 10
@@ -415,19 +415,21 @@ def test_background_tasks_are_seen_and_are_not_in_flight() -> None:
     assert adapter.stats().background_tasks == 0
 
 
-@pytest.mark.parametrize(
-    ("kind", "app"),
-    [
-        ("uvicorn-websockets", "tests.support.counted_websockets:wsgi_as_asgi"),
-        ("gunicorn-gthread", "tests.support.counted_websockets:asgi_as_wsgi"),
-    ],
-)
-def test_open_websockets_are_seen(kind: str, app: str) -> None:
-    with serve(kind, app) as server:
+def test_websockets_of_a_wsgi_app_are_seen() -> None:
+    with serve("uvicorn-websockets", "tests.support.counted_websockets:wsgi_as_asgi") as server:
         with connect(f"ws://127.0.0.1:{server.port}/ws", open_timeout=SECONDS) as ws:
             ws.send("how many?")
+            assert ws.recv(SECONDS) == "1 in bridge-ws-shop-1"
+        assert _until(lambda: talk(server, head("/")).body == b"0")
+
+
+def test_websockets_of_an_asgi_app_are_seen() -> None:
+    with serve("gunicorn-gthread", "tests.support.counted_websockets:asgi_as_wsgi") as server:
+        with connect(f"ws://127.0.0.1:{server.port}/ws", open_timeout=SECONDS) as ws:
+            ws.send("fail")
             assert ws.recv(SECONDS) == "1"
         assert _until(lambda: talk(server, head("/")).body == b"0")
+        wait_for_output(server, "shop failed in a WebSocket (WEBSOCKET /ws, open)")
 
 
 def _until(condition: Callable[[], bool]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from fastapi import FastAPI, WebSocket
@@ -29,7 +30,7 @@ def page() -> str:
 def serve_in_a_thread(ws: Any) -> None:
     while True:
         ws.receive()
-        ws.send(count())
+        ws.send(f"{count()} in {threading.current_thread().name}")
 
 
 fastapi = FastAPI()
@@ -43,9 +44,11 @@ async def endpoint() -> int:
 @fastapi.websocket("/ws")
 async def serve_on_the_loop(ws: WebSocket) -> None:
     await ws.accept()
-    async for _ in ws.iter_text():
+    async for said in ws.iter_text():
         await ws.send_text(count())
+        if said == "fail":
+            raise ValueError("on purpose")
 
 
-wsgi_as_asgi = WSGIToASGI(flask, websocket=True)
-asgi_as_wsgi = ASGIToWSGI(fastapi)
+wsgi_as_asgi = WSGIToASGI(flask, websocket=True, name="shop")
+asgi_as_wsgi = ASGIToWSGI(fastapi, name="shop")
