@@ -16,7 +16,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
-from typing import TypeAlias
+from typing import Final, NoReturn, TypeAlias
 
 from bridge._protocol.head import Head, head_from_asgi
 from bridge._protocol.request_body import RequestBodyCycle, read_bytes
@@ -31,6 +31,8 @@ from bridge.types import ASGIApp, Environ, Message, Scope
 __all__ = ["ASGIRun", "Part", "means_gone"]
 
 _log = logging.getLogger("bridge.asgi")
+
+_HEARD_SECONDS: Final = 0.1
 
 Part: TypeAlias = "tuple[Head | None, bytes, bool]"
 """A head that leaves with it or None, a block, and whether more will come."""
@@ -73,6 +75,7 @@ class ASGIRun:
         "_cycle",
         "_deadline",
         "_environ",
+        "_heard",
         "_inlet",
         "_mailbox",
         "_method",
@@ -120,6 +123,7 @@ class ASGIRun:
         self._ask_pending = False
         self._waiters: list[asyncio.Future[None]] = []
         self._over = False
+        self._heard = False
         self.gone = False
         self.refusal: BodyTooLarge | RequestTimedOut | None = None
         self.task: asyncio.Task[None] | None = None
@@ -232,6 +236,7 @@ class ASGIRun:
         if self._over:
             return
         self._over = self.gone = True
+        self._heard = bool(self._waiters)
         # In this order: a framework that hears of it by receive() closes its generators at once, one that
         # only hears send() raise may take seconds.
         self._wake_receivers()
@@ -278,7 +283,7 @@ class ASGIRun:
     async def _send(self, message: Message) -> None:
         """ASGI www "Response Start", "Response Body"."""
         if self.gone:
-            raise ClientDisconnected()
+            await self._raise_gone()
         kind = message.get("type")
         cycle = self._cycle
         if kind == "http.response.body":
@@ -312,7 +317,16 @@ class ASGIRun:
         if self._inlet.crowded:
             await self._inlet.room()
             if self.gone:
-                raise ClientDisconnected()
+                await self._raise_gone()
+
+    async def _raise_gone(self) -> NoReturn:
+        """Have `send()` raise; an app that has heard of it by `receive()` may cancel what sends before that.
+
+        Django's handler does (5.2): it sends `request_finished` after a cancellation, and not after an error.
+        """
+        if self._heard:
+            await asyncio.sleep(_HEARD_SECONDS)
+        raise ClientDisconnected()
 
     def _returned(self) -> None:
         if not self._cycle.done and not self.gone:

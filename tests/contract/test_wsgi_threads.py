@@ -137,6 +137,40 @@ async def test_a_variable_of_one_request_is_unknown_to_the_next() -> None:
     assert seen == ["unset"] * 3
 
 
+@pytest.mark.spec("W-62", "SEC-31")
+async def test_two_thousand_interleaved_requests_keep_their_context_variables_apart() -> None:
+    """Of the middleware to the app, its blocks and close(), and of the app to the middleware afterwards."""
+    closed = []
+
+    def blocks(token: str) -> Iterator[bytes]:
+        yield VARIABLE.get().encode()
+        VARIABLE.set(f"blocks {token}")
+
+    def app(environ: Environ, start_response: StartResponse) -> Any:
+        token = environ["PATH_INFO"]
+        before = VARIABLE.get()
+        start_response("200 OK", [("X-Before", before)])
+        VARIABLE.set(f"app {token}")
+        return Blocks(blocks(token), lambda: closed.append(VARIABLE.get()))
+
+    adapter = WSGIToASGI(app, threads=8)
+
+    async def request(number: int) -> None:
+        VARIABLE.set(f"middleware /{number}")
+        exchange = await get(adapter, f"/{number}")
+        assert (b"x-before", b"middleware /%d" % number) in exchange.headers
+        assert exchange.body == b"app /%d" % number
+        assert VARIABLE.get() == f"blocks /{number}"
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(2_000):
+            group.create_task(request(number))
+    await asyncio.to_thread(adapter.close)
+
+    assert VARIABLE.get() == "unset"
+    assert sorted(closed) == sorted(f"blocks /{number}" for number in range(2_000))
+
+
 @pytest.mark.spec("W-61", "SEC-19")
 async def test_a_stream_whose_send_never_waits_leaves_the_loop_to_others() -> None:
     blocks = Blocks(endless())
@@ -641,7 +675,9 @@ async def _lose(kind: str, exchange: Exchange, task: asyncio.Task[Exchange]) -> 
 
 
 @pytest.mark.spec("SEC-31", "AA-17", "SEC-22")
-def test_a_thousand_mixed_requests_share_nothing_and_leave_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_thousand_mixed_requests_share_nothing_and_leave_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     adapter = WSGIToASGI(_app_of_many_kinds, threads=8)
     before = set(threading.enumerate())
     complaints: list[Any] = []
