@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import uvloop
 
 from bridge import ASGIToWSGI
 from bridge._runtime.loop import LoopThread
@@ -503,6 +504,10 @@ def test_requests_of_many_threads_run_at_once_on_the_loop_of_the_lifespan(loop_t
     assert len(loops) == 9 and len(set(map(id, loops))) == 1
 
 
+def test_the_loop_is_uvloops_where_that_is_installed(loop_thread: LoopThread) -> None:
+    assert isinstance(loop_thread.start().loop, uvloop.Loop)
+
+
 @pytest.mark.spec("A-38")
 def test_adapters_share_one_loop() -> None:
     loops = []
@@ -705,6 +710,46 @@ def test_a_fork_while_a_request_runs_leaves_the_child_able_to_serve() -> None:
     )
 
     assert lines == ["answer child", "exit 0", "startup child"]
+
+
+@pytest.mark.spec("A-39", "L-15")
+def test_children_forked_by_a_thread_while_others_serve_have_lives_of_their_own() -> None:
+    """As a preloader does, which forks a worker whenever one is needed."""
+    lines = run_script(
+        APP_SCRIPT
+        + """
+    from concurrent.futures import ThreadPoolExecutor
+
+    def worker(number):
+        global NAME
+        child = os.fork()
+        if child == 0:
+            NAME = f"child{number}"
+            with ThreadPoolExecutor(4) as pool:
+                answers = {answer.body.decode() for answer in pool.map(lambda _: call(adapter), range(20))}
+            print("answers", *answers, flush=True)
+            adapter.close()
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    stop = threading.Event()
+
+    def serve():
+        while not stop.is_set():
+            call(adapter)
+
+    server = threading.Thread(target=serve)
+    server.start()
+    with ThreadPoolExecutor(1) as spawner:
+        print("exits", *spawner.map(worker, range(3)), flush=True)
+    stop.set()
+    server.join()
+    adapter.close()
+    """
+    )
+
+    children = [f"{what} child{number}" for what in ("answers", "startup", "shutdown") for number in range(3)]
+    assert lines == sorted([*children, "exits 0 0 0", "startup parent", "shutdown parent"])
 
 
 @pytest.mark.spec("L-14", "L-06")

@@ -33,7 +33,7 @@ def end(server: Server, number: int) -> None:
     server.process.wait(30)
 
 
-@pytest.mark.spec("L-06", "L-14")
+@pytest.mark.spec("A-39", "L-06", "L-14", "L-15")
 @pytest.mark.parametrize(
     ("kind", "options"),
     [("gunicorn", ()), ("gunicorn-sync", ()), ("uwsgi", GRACEFUL)],
