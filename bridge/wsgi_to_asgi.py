@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from time import perf_counter
 from typing import TextIO
 from weakref import WeakSet
 
+from bridge._protocol.early_hints import EARLY_HINT
 from bridge._protocol.kind import kind_of
 from bridge._protocol.limits import Limits, check_seconds
 from bridge._protocol.observation import AdapterStats, Observer, Outcome, outcome_of
@@ -18,6 +19,7 @@ from bridge._protocol.request import environ_from_scope
 from bridge._runtime.body import BodyFeed, Input
 from bridge._runtime.context import copy_changes
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, Mailbox, Outlet
+from bridge._runtime.early_hints import EarlyHints
 from bridge._runtime.errors_stream import ErrorsStream
 from bridge._runtime.loop import asyncio_loop
 from bridge._runtime.naming import name_of
@@ -237,6 +239,12 @@ class WSGIToASGI:
         feed.on_disconnect = outlet.cut
         place: Place | None = None
         run = self._make_run(app, environ, outlet, self._host)
+        take = outlet.take
+        extensions = scope.get("extensions")
+        if extensions and EARLY_HINT in extensions:
+            hints = EarlyHints(run, outlet, send, interim=scope.get("http_version") != "1.0")
+            environ["wsgi.early_hints"] = hints
+            take = hints.final_part
         try:
             try:
                 environ["bridge.client_disconnected"] = feed.client_disconnected
@@ -249,7 +257,7 @@ class WSGIToASGI:
                     environ["wsgi.input"] = Input(feed)
                 place = queue(workers, run, outlet, desk.worker, self._queue_timeout)
                 desk.watchkeeper.add(feed)
-                first = outlet.take() if self._request_timeout is None else self._first_part(outlet)
+                first = take() if self._request_timeout is None else self._first_part(take)
                 head, data, more = await first
                 if place is not None:
                     place.begun()
@@ -296,10 +304,10 @@ class WSGIToASGI:
         self._tally.count(outcome)
         return outcome
 
-    async def _first_part(self, outlet: Outlet[Part]) -> Part:
+    async def _first_part(self, take: Callable[[], Awaitable[Part]]) -> Part:
         try:
             async with asyncio.timeout(self._request_timeout) as limit:
-                return await outlet.take()
+                return await take()
         except TimeoutError:
             if not limit.expired():
                 raise  # it is the app's own

@@ -63,13 +63,14 @@ FULL_SCOPE = http_scope(
     scheme="https",
     query_string=b"q=1",
     extensions={
+        "http.response.early_hint": {},
         "tls": {
             "server_cert": "-----BEGIN CERTIFICATE-----",
             "tls_version": 0x0304,
             "cipher_suite": 0x1301,
             "client_cert_chain": ["-----BEGIN CERTIFICATE-----", "-----BEGIN CERTIFICATE-----"],
             "client_cert_name": "CN=someone",
-        }
+        },
     },
     headers=[(b"content-type", b"text/plain"), (b"content-length", b"0"), (b"x-one", b"1"), (b"x_two", b"2")],
 )

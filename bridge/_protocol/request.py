@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from bridge._protocol.early_hints import EARLY_HINT
 from bridge._protocol.headers import add_request_headers, headers_from_environ, is_token
 from bridge._protocol.limits import Limits
 from bridge._protocol.paths import (
@@ -121,6 +122,12 @@ def environ_from_scope(
         extensions = scope.get("extensions")
         if extensions:
             add_tls(environ, extensions.get("tls"))
+    raw = scope.get("raw_path")
+    if raw:
+        uri = raw.decode("latin-1")
+        if query:
+            uri = f"{uri}?{environ['QUERY_STRING']}"
+        environ["REQUEST_URI"] = environ["RAW_URI"] = uri
     headers = scope.get("headers") or ()
     if type(headers) is not list:
         headers = list(headers)  # it may be a generator, and is read again (AA-10)
@@ -218,10 +225,13 @@ def scope_from_environ(environ: Environ, limits: Limits) -> Scope:
     if path[:1] != "/" and not (path == "*" and method == "OPTIONS"):
         path = check_path(path, method)
     uri = environ.get("REQUEST_URI") or environ.get("RAW_URI")
+    scheme = environ.get("wsgi.url_scheme") or "http"
+    extensions: dict[str, Any] = {"tls": tls_from_environ(environ)} if scheme == "https" else {}
+    if callable(environ.get("wsgi.early_hints")):
+        extensions[EARLY_HINT] = {}
     headers = _carried_headers(environ, limits) if "bridge.scope" in environ else None
     if headers is None:
         headers = headers_from_environ(environ, limits)
-    scheme = environ.get("wsgi.url_scheme") or "http"
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -235,7 +245,7 @@ def scope_from_environ(environ: Environ, limits: Limits) -> Scope:
         "headers": headers,
         "client": _client(environ),
         "server": _server(environ),
-        "extensions": {"tls": tls_from_environ(environ)} if scheme == "https" else {},
+        "extensions": extensions,
     }
 
 

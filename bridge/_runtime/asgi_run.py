@@ -18,6 +18,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, NoReturn, TypeAlias
 
+from bridge._protocol.early_hints import EARLY_HINT, native_from_links
 from bridge._protocol.head import Head, head_from_asgi
 from bridge._protocol.request_body import RequestBodyCycle, read_bytes
 from bridge._protocol.response import ResponseCycle
@@ -44,7 +45,8 @@ class _Ask(Enum):
     READ = "read"
 
 
-_Item: TypeAlias = "Part | BaseException | _Ask"
+_Item: TypeAlias = "Part | BaseException | _Ask | list[tuple[str, str]]"
+"""A list is the fields of an early hint; native."""
 
 
 class ASGIRun:
@@ -76,6 +78,7 @@ class ASGIRun:
         "_deadline",
         "_environ",
         "_heard",
+        "_hints",
         "_inlet",
         "_mailbox",
         "_method",
@@ -109,6 +112,7 @@ class ASGIRun:
         self._scope = scope
         self._method: str = scope["method"]
         self._environ = environ
+        self._hints = EARLY_HINT in scope["extensions"]
         self._answered = False
         self._deadline = None if request_timeout is None else time.monotonic() + request_timeout
         self._body = body
@@ -150,16 +154,17 @@ class ASGIRun:
                 self._read()
                 continue
             item = inlet.get(self._look_up)
-            if item is _Ask.READ:
-                self._ask_pending = True
-            elif isinstance(item, BaseException):
-                raise item
-            else:
-                part: Part = item
+            if type(item) is tuple:
                 self._answered = True
-                if not part[2] and self._context:
+                if not item[2] and self._context:
                     keep_until_next(copy_changes(self._context))
-                return part
+                return item
+            if isinstance(item, BaseException):
+                raise item
+            if type(item) is list:
+                self._environ["wsgi.early_hints"](item)
+            else:
+                self._ask_pending = True
 
     def _look_up(self) -> None:
         if not self._answered and self._deadline is not None and time.monotonic() >= self._deadline:
@@ -293,6 +298,10 @@ class ASGIRun:
         elif kind == "http.response.start":
             if not cycle.done:
                 cycle.start(head_from_asgi(message.get("status"), message.get("headers") or (), self._method))
+        elif kind == EARLY_HINT and self._hints:
+            fields = native_from_links(message.get("links", ()))
+            if fields and not cycle.committed and self._scope.get("http_version") != "1.0":
+                self._inlet.put(fields)
         else:
             raise AppProtocolError(f"send() got an event of type {kind!r}, which was not offered")
 

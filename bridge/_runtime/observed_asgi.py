@@ -53,4 +53,4 @@ class ObservedASGIExchange(Exchange):
             await self._send(message)
         else:
             await self._send(message)
-            self.sent += len(message["body"])
+            self.sent += len(message.get("body") or b"")

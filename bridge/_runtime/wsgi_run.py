@@ -90,6 +90,11 @@ class WSGIRun:
         self.context = contextvars.copy_context()
 
     @property
+    def committed(self) -> bool:
+        """Whether the head of the response has left."""
+        return self._cycle.committed
+
+    @property
     def sent(self) -> int:
         """How many bytes of the body the app has sent; from any thread."""
         return self._cycle.sent

@@ -397,7 +397,9 @@ async def test_ten_threads_are_in_the_app_at_once() -> None:
     assert {exchange.status for exchange in exchanges} == {200}
 
 
-_CGI = re.compile(r"(HTTP|SERVER|REMOTE|CONTENT|SSL)_[A-Z0-9_]+|HTTPS|(PATH|SCRIPT|REQUEST|QUERY)_[A-Z]+\Z")
+_CGI = re.compile(
+    r"(HTTP|SERVER|REMOTE|CONTENT|SSL)_[A-Z0-9_]+|HTTPS|RAW_URI|(PATH|SCRIPT|REQUEST|QUERY)_[A-Z]+\Z"
+)
 
 
 @pytest.mark.spec("W-15", "E-20")
