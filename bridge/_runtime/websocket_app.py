@@ -26,6 +26,7 @@ class WebSocketCall:
         make_run: makes the call of the app.
 
     Attributes:
+        host: the same.
         sock: the bridge's end.
         accepted: set on the loop when the app has answered the handshake on its socket; from then on what it
             returns means nothing.
@@ -35,7 +36,7 @@ class WebSocketCall:
         on_end: told when the thread is free, or was never taken; called in any thread.
     """
 
-    __slots__ = ("_app", "_app_sock", "_run", "accepted", "failure", "handed_on", "on_end", "sock")
+    __slots__ = ("_app", "_app_sock", "_run", "accepted", "failure", "handed_on", "host", "on_end", "sock")
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class WebSocketCall:
         environ["wsgi.input"] = io.BytesIO()
         # simple-websocket 1.1 looks here first. Its gunicorn mode would raise StopIteration in the app.
         environ["werkzeug.socket"] = self._app_sock
+        self.host = host
         self._run = make_run(self._call, environ, outlet, host)
         self.accepted = False
         self.handed_on = False

@@ -68,10 +68,11 @@ class WSGIRun:
         host: of the app.
 
     Attributes:
+        host: the same.
         context: a copy of that of the ASGI task, so that its variables are seen.
     """
 
-    __slots__ = ("_app", "_cycle", "_environ", "_host", "_method", "_outlet", "_wrote", "context")
+    __slots__ = ("_app", "_cycle", "_environ", "_method", "_outlet", "_wrote", "context", "host")
 
     def __init__(
         self,
@@ -86,7 +87,7 @@ class WSGIRun:
         self._outlet = outlet
         self._cycle = ResponseCycle()
         self._wrote = False
-        self._host = host
+        self.host = host
         self.context = contextvars.copy_context()
 
     @property
@@ -118,7 +119,7 @@ class WSGIRun:
         try:
             if not _iterable(kind):
                 raise AppTypeError(
-                    f"the WSGI app {self._host.name} returned {type(result).__name__}: "
+                    f"the WSGI app {self.host.name} returned {type(result).__name__}: "
                     "expected an iterable of bytes"
                 )
             self._emit(result)
@@ -144,7 +145,7 @@ class WSGIRun:
         try:
             head = head_from_wsgi(status, headers, self._method)
             if head.dropped:
-                self._host.dropped(head)
+                self.host.dropped(head)
         except AppProtocolError:
             cycle.refuse()
             raise
@@ -236,7 +237,7 @@ class WSGIRun:
             return
         if not isinstance(exc, Exception) or isinstance(exc, (StopIteration, StopAsyncIteration)):
             # It would end the loop, or pass for a cancellation or the end of an iteration (SEC-34).
-            wrapped = AppProtocolError(f"the WSGI app {self._host.name} raised {type(exc).__name__}")
+            wrapped = AppProtocolError(f"the WSGI app {self.host.name} raised {type(exc).__name__}")
             wrapped.__cause__ = exc
             exc = wrapped
         self._outlet.fail(exc)
@@ -250,7 +251,7 @@ class WSGIRun:
             _log,
             level,
             what,
-            app=self._host.name,
+            app=self.host.name,
             method=self._method,
             path=text_from_native(f"{get('SCRIPT_NAME', '')}{get('PATH_INFO', '')}"),
             state=self._cycle.state.name.lower(),
@@ -259,7 +260,7 @@ class WSGIRun:
 
     def _wrong_block(self, block: object) -> AppTypeError:
         return AppTypeError(
-            f"the WSGI app {self._host.name} gave a block of type {type(block).__name__}: expected bytes"
+            f"the WSGI app {self.host.name} gave a block of type {type(block).__name__}: expected bytes"
         )
 
 
@@ -296,7 +297,7 @@ def run_maker(after_request: Hook | None) -> MakeRun:
 
 def serves(job: Job, host: WSGIHost) -> bool:
     """Tell whether a job is a request of an adapter."""
-    return isinstance(job, WSGIRun) and job._host is host
+    return isinstance(job, WSGIRun) and job.host is host
 
 
 def close_with_caller(item: Closable) -> None:
@@ -306,8 +307,10 @@ def close_with_caller(item: Closable) -> None:
     that nothing runs at its exit (0.54, `Server.capture_signals`).
     """
     worker = current_worker()
-    if worker is not None and isinstance(worker.job, WSGIRun):
-        worker.job._host.begun.add(item)
+    if worker is not None:
+        host: WSGIHost | None = getattr(worker.job, "host", None)  # that of a WebSocket has one too
+        if host is not None:
+            host.begun.add(item)
 
 
 def _iterable(kind: type) -> bool:

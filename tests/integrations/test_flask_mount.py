@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, WebSocket
 from flask import Flask
 from starlette.responses import StreamingResponse
 from starlette.testclient import TestClient
@@ -153,6 +153,28 @@ def test_an_asgi_server_that_stops_the_host_stops_its_children(shared: bool) -> 
         assert seen == ["one starts", "two starts", "two stops", "one stops"]
     if pool is not None:
         pool.close()
+
+
+def test_a_child_that_a_websocket_has_started_stops_too() -> None:
+    seen: list[str] = []
+    api = lively("api", seen)
+
+    @api.websocket("/ws")
+    async def greet(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text("hello")
+        await socket.close()
+
+    host = make_host()
+    mount(host, "/api", api)
+
+    with (
+        TestClient(WSGIToASGI(host, websocket=True)) as client,
+        client.websocket_connect("/api/ws") as socket,
+    ):
+        assert socket.receive_text() == "hello"
+
+    assert seen == ["api starts", "api stops"]
 
 
 def test_a_child_that_was_started_elsewhere_is_left_alone() -> None:
