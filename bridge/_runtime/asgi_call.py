@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from bridge._protocol.head import Head, head_from_asgi
 from bridge._protocol.response import ResponseCycle
-from bridge._runtime.asgi_run import means_gone
+from bridge._runtime.asgi_run import HEARD_SECONDS, means_gone
 from bridge._runtime.naming import name_of
 from bridge._runtime.request_log import log_request
 from bridge.errors import AppProtocolError, AppTypeError, ClientDisconnected
@@ -48,6 +49,7 @@ class ASGICall:
         self._error: BaseException | None = None
         self._changed = asyncio.Condition()
         self._over = asyncio.Event()  # the exchange, as the app sees it through receive()
+        self._listens = False  # by receive(), to the end of the exchange
         self._returned = False
         self._task: asyncio.Task[None] | None = None
 
@@ -129,6 +131,7 @@ class ASGICall:
                     state=self._cycle.state.name.lower(),
                     error=exc,
                 )
+            traceback.clear_frames(exc.__traceback__)  # the app may keep it
         elif isinstance(exc, Exception):
             self._error = exc
         else:
@@ -140,6 +143,7 @@ class ASGICall:
             block, more = await self._read()
             self._body_done = not more
             return {"type": "http.request", "body": block, "more_body": more}
+        self._listens = True
         await self._over.wait()
         return {"type": "http.disconnect"}
 
@@ -163,15 +167,21 @@ class ASGICall:
             )
         async with self._changed:
             await self._changed.wait_for(lambda: self._block is None or self._over.is_set())
-            if self._over.is_set():
-                raise ClientDisconnected
-            if more and not block:
-                return  # the start stays held back
-            self._cycle.check(len(block), last=not more)
-            self._block = self._cycle.data(bytes(block)) if more else self._cycle.whole(bytes(block))
-            if not more:
-                self._over.set()
-            self._changed.notify_all()
+            if not self._over.is_set():
+                self._take(bytes(block), more=more)
+                return
+        if self._listens:
+            await asyncio.sleep(HEARD_SECONDS)
+        raise ClientDisconnected
+
+    def _take(self, block: bytes, *, more: bool) -> None:
+        if more and not block:
+            return  # the start stays held back
+        self._cycle.check(len(block), last=not more)
+        self._block = self._cycle.data(block) if more else self._cycle.whole(block)
+        if not more:
+            self._over.set()
+        self._changed.notify_all()
 
 
 def _wake(condition: asyncio.Condition) -> None:

@@ -29,11 +29,12 @@ from bridge._runtime.request_log import log_request
 from bridge.errors import AppProtocolError, AppTypeError, BodyTooLarge, ClientDisconnected, RequestTimedOut
 from bridge.types import ASGIApp, Environ, Message, Scope
 
-__all__ = ["ASGIRun", "Part", "means_gone"]
+__all__ = ["HEARD_SECONDS", "ASGIRun", "Part", "means_gone"]
 
 _log = logging.getLogger("bridge.asgi")
 
-_HEARD_SECONDS: Final = 0.1
+HEARD_SECONDS: Final = 0.1
+"""What an app that hears of the loss by `receive()` has to act on it before its `send()` raises."""
 
 Part: TypeAlias = "tuple[Head | None, bytes, bool]"
 """A head that leaves with it or None, a block, and whether more will come."""
@@ -334,7 +335,7 @@ class ASGIRun:
         Django's handler does (5.2): it sends `request_finished` after a cancellation, and not after an error.
         """
         if self._heard:
-            await asyncio.sleep(_HEARD_SECONDS)
+            await asyncio.sleep(HEARD_SECONDS)
         raise ClientDisconnected()
 
     def _returned(self) -> None:

@@ -36,12 +36,12 @@ def end(server: Server, number: int) -> None:
 @pytest.mark.spec("A-39", "L-06", "L-14", "L-15")
 @pytest.mark.parametrize(
     ("kind", "options"),
-    [("gunicorn", ()), ("gunicorn-sync", ()), ("uwsgi", GRACEFUL)],
-    ids=["gunicorn", "gunicorn-sync", "uwsgi"],
+    [("gunicorn", ()), ("uwsgi", GRACEFUL)],
+    ids=["gunicorn", "uwsgi"],
 )
 def test_shutdown_comes_once_and_after_the_request_in_flight(kind: str, options: tuple[str, ...]) -> None:
     with serve(kind, APP, *options) as server, server.connect(20.0) as sock:
-        sock.sendall(head("/slow?1"))
+        sock.sendall(head("/slow?0.5"))
         wait_for_output(server, "[entered]")
 
         end(server, signal.SIGTERM)

@@ -1,0 +1,81 @@
+"""An app that is called on the loop of its host hears of a lost client as one across the bridge does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from bridge._runtime.asgi_call import ASGICall
+from bridge.types import Receive, Scope, Send
+from tests.contract.asgi_specimens import WAIT_SECONDS, body, start
+from tests.support.asgi import http_scope
+
+
+async def nothing() -> tuple[bytes, bool]:
+    return b"", False
+
+
+async def begin_and_leave(call: ASGICall) -> None:
+    await call.start()
+    blocks = call.blocks()
+    await anext(blocks)
+    await blocks.aclose()  # type: ignore[attr-defined]
+
+
+@pytest.mark.spec("A-31", "A-33")
+async def test_an_app_that_listens_can_cancel_its_sender_before_its_send_raises() -> None:
+    ends: list[str] = []
+    ended = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def stream() -> None:
+            try:
+                await send(start())
+                while True:
+                    await send(body(b"x", more=True))
+            except BaseException as exc:
+                ends.append(type(exc).__name__)
+                raise
+
+        await receive()
+        tasks = [asyncio.ensure_future(receive()), asyncio.ensure_future(stream())]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        tasks[1].cancel()
+        await asyncio.wait(tasks)
+        ended.set()
+
+    await begin_and_leave(ASGICall(app, http_scope(), nothing))
+
+    async with asyncio.timeout(WAIT_SECONDS):
+        await ended.wait()
+    assert ends == ["CancelledError"]
+
+
+@pytest.mark.spec("A-33", "SEC-22")
+async def test_the_generators_of_an_app_that_keeps_its_own_error_are_closed(no_gc: None) -> None:
+    closed, kept = asyncio.Event(), []
+
+    def blocks() -> Iterator[bytes]:
+        try:
+            while True:
+                yield b"x"
+        finally:
+            closed.set()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        generator = blocks()
+        await send(start())
+        try:
+            for block in generator:
+                await send(body(block, more=True))
+        except OSError as exc:
+            kept.append(exc)
+            raise
+
+    await begin_and_leave(ASGICall(app, http_scope(), nothing))
+
+    async with asyncio.timeout(WAIT_SECONDS):
+        await closed.wait()
+    assert len(kept) == 1
