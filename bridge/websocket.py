@@ -103,7 +103,8 @@ class WSGIWebSockets:
         import bridge._protocol.frames  # noqa: F401 - a missing wsproto is found here, not by a client
 
         self._app = app
-        self._template = template
+        # A denial goes by blocks: the events of files are not for it.
+        self._template = {key: template[key] for key in template if key != "wsgi.file_wrapper"}
         self._limits = limits
         self._threads = most
         self._origins = check_origins(origins)

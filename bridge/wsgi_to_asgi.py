@@ -27,6 +27,7 @@ from bridge._runtime.nesting import ANCESTORS
 from bridge._runtime.observed_asgi import ObservedASGIExchange
 from bridge._runtime.observing import Meter, Observing, Tally, observed_adapters
 from bridge._runtime.queueing import Place, queue
+from bridge._runtime.sendfile import FilePiece, FileWrapper
 from bridge._runtime.thread_pool import BACKLOG, THREADS, ThreadPool, check_hooks
 from bridge._runtime.watch import Watchkeeper
 from bridge._runtime.workers import current_worker
@@ -267,6 +268,12 @@ class WSGIToASGI:
             except (PeerProtocolError, Overloaded, RequestTimedOut) as exc:
                 return await self._refuse(send, exc)
             await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
+            if more and more is not True:
+                await self._send_file(more, send, extensions or (), feed)
+                if run.context:
+                    copy_changes(run.context)
+                completed = True
+                return _COMPLETED
             while more:
                 feed.watch()  # a stream: learn of a lost client (AA-12)
                 await send({"type": "http.response.body", "body": data, "more_body": True})
@@ -291,8 +298,20 @@ class WSGIToASGI:
             feed.close()
             if place is not None:
                 place.leave()
+            if run.piece is not None:
+                run.piece.close()
             if meter is not None:
                 meter.count(arrived, feed.received, run.sent, completed=completed)
+
+    async def _send_file(
+        self, piece: FilePiece, send: Send, offered: Collection[str], feed: BodyFeed
+    ) -> None:
+        def watch() -> None:
+            feed.watch()
+            if feed.lost:
+                raise ClientDisconnected
+
+        await piece.send(send, offered, watch)
 
     async def _refuse(self, send: Send, error: PeerProtocolError | Overloaded | RequestTimedOut) -> Outcome:
         body, headers = refusal(error.status_hint)
@@ -428,5 +447,6 @@ def _template(errors: ErrorsStream, multithread: bool, multiprocess: bool | None
         "wsgi.multiprocess": multiprocess,
         "wsgi.run_once": False,
         "wsgi.input_terminated": True,
+        "wsgi.file_wrapper": FileWrapper,
         "SERVER_SOFTWARE": "asgi-wsgi-bridge",
     }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from time import perf_counter
 
+from bridge._protocol.sendfile import PATHSEND, ZEROCOPYSEND
 from bridge._runtime.observing import Exchange, Observing
 from bridge.types import Environ, Message, Receive, Scope, Send, StartResponse, WSGIApp
 
@@ -53,4 +55,18 @@ class ObservedASGIExchange(Exchange):
             await self._send(message)
         else:
             await self._send(message)
-            self.sent += len(message.get("body") or b"")
+            self.sent += _sent_bytes(message)
+
+
+def _sent_bytes(message: Message) -> int:
+    """Tell how many bytes of the body an event has sent."""
+    kind = message["type"]
+    if kind == PATHSEND:
+        try:
+            return Path(message["path"]).stat().st_size
+        except OSError:  # gone, now that it is sent
+            return 0
+    if kind == ZEROCOPYSEND:
+        count: int = message["count"]
+        return count
+    return len(message.get("body") or b"")

@@ -15,6 +15,7 @@ from bridge._runtime.context import adopt_locals
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES, Outlet
 from bridge._runtime.ending import Closable, OpenSet
 from bridge._runtime.request_log import log_request
+from bridge._runtime.sendfile import FilePiece, FileWrapper, file_piece
 from bridge._runtime.workers import Hook, Job, call_hook, current_worker
 from bridge.errors import AppProtocolError, AppTypeError
 from bridge.types import Environ, ExcInfo, Write, WSGIApp
@@ -23,8 +24,8 @@ __all__ = ["MakeRun", "Part", "WSGIHost", "WSGIRun", "close_with_caller", "run_m
 
 _log = logging.getLogger("bridge.wsgi")
 
-Part: TypeAlias = "tuple[Head, bytes, bool]"
-"""The head, which leaves with the first part, a block, and whether more will come."""
+Part: TypeAlias = "tuple[Head, bytes, bool | FilePiece]"
+"""The head, which leaves with the first part, a block, and whether more will come: blocks, or one file."""
 
 
 class WSGIHost:
@@ -69,10 +70,11 @@ class WSGIRun:
 
     Attributes:
         host: the same.
+        piece: a file that is the body; whoever serves the request closes it at its end.
         context: a copy of that of the ASGI task, so that its variables are seen.
     """
 
-    __slots__ = ("_app", "_cycle", "_environ", "_method", "_outlet", "_wrote", "context", "host")
+    __slots__ = ("_app", "_cycle", "_environ", "_method", "_outlet", "_wrote", "context", "host", "piece")
 
     def __init__(
         self,
@@ -88,6 +90,7 @@ class WSGIRun:
         self._cycle = ResponseCycle()
         self._wrote = False
         self.host = host
+        self.piece: FilePiece | None = None
         self.context = contextvars.copy_context()
 
     @property
@@ -115,6 +118,8 @@ class WSGIRun:
         result = self._app(self._environ, self._start_response)
         kind = type(result)
         if (kind is list or kind is tuple) and not self._wrote and self._emit_whole(result):  # type: ignore[arg-type]
+            return
+        if kind is FileWrapper and self._hand_over(result):  # type: ignore[arg-type]
             return
         try:
             if not _iterable(kind):
@@ -186,6 +191,23 @@ class WSGIRun:
         self._outlet.put((cycle.held, body, False), 0)
         return True
 
+    def _hand_over(self, wrapper: FileWrapper) -> bool:
+        """Hand a file over, where it is one and all of the response: this thread is free then.
+
+        The app's own is closed before, so that the path of one that is removed thereby is not sent (SEC-32).
+        """
+        cycle = self._cycle
+        head = cycle.head
+        if head is None or head.bodiless or cycle.committed:
+            return False
+        piece = self.piece = file_piece(wrapper, head.length)
+        if piece is None:
+            return False
+        cycle.file(piece.count)
+        self._close(wrapper)
+        self._outlet.put((head, b"", piece), 0)  # if it raises, `_fail()` closes the piece
+        return True
+
     def _send(self, block: bytes) -> None:
         """Send one block at once (W-46); an empty one does nothing (W-47)."""
         if type(block) is not bytes:
@@ -229,6 +251,8 @@ class WSGIRun:
 
     def _fail(self, exc: BaseException) -> None:
         if self._outlet.closed:
+            if self.piece is not None:
+                self.piece.close()  # nobody takes it any more
             if not isinstance(exc, OSError):
                 self._log(logging.ERROR, "failed after its client had left", exc)
             return

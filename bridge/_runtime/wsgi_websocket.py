@@ -171,7 +171,7 @@ class WSGIWebSocket:
         await send({"type": f"{DENIAL}.start", "status": head.status, "headers": head.headers})
         while True:
             await send({"type": f"{DENIAL}.body", "body": data, "more_body": more})
-            self._cycle.body(more=more)
+            self._cycle.body(more=bool(more))
             if not more:
                 return
             self._outlet.sent(len(data))

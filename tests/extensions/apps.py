@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import threading
+
 from fastapi import FastAPI, Request
-from flask import Flask
+from fastapi.responses import FileResponse
+from flask import Flask, Response, send_file
 from flask import request as flask_request
 
 from bridge import ASGIToWSGI, WSGIToASGI
@@ -29,5 +33,25 @@ def flask_hints() -> str:
     return "offered"
 
 
+@flask.get("/file")
+def flask_file() -> Response:
+    return send_file(os.environ["SENT_FILE"], mimetype="application/octet-stream")
+
+
+@flask.get("/thread")
+def flask_thread() -> str:
+    return threading.current_thread().name
+
+
+@fastapi.get("/file")
+async def file() -> FileResponse:
+    return FileResponse(os.environ["SENT_FILE"])
+
+
+@fastapi.get("/extensions")
+async def extensions(request: Request) -> list[str]:
+    return sorted(request.scope["extensions"])
+
+
 asgi_bridged = ASGIToWSGI(fastapi)
-wsgi_bridged = WSGIToASGI(flask)
+wsgi_bridged = WSGIToASGI(flask, threads=2)
