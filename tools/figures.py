@@ -15,7 +15,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference" / "figures.md"
-TESTS = ["tests/servers/test_streaming.py", "tests/servers/test_memory.py"]
+TESTS = [
+    "tests/servers/test_streaming.py",
+    "tests/servers/test_memory.py",
+    "tests/extensions/test_server_sent_events.py",
+]
 SERVERS = {
     "uvicorn": "WSGI app, uvicorn (httptools)",
     "uvicorn-h11": "WSGI app, uvicorn (h11)",
@@ -39,6 +43,7 @@ What is asserted:
   uvicorn's h11 and gunicorn's sync worker are given 256 MiB to save time.
 - A client that stops reading stops the producer; what it is ahead then lies in the buffers of two sockets and of the server, and 256 KiB of it in the bridge.
 - Blocks of 10 MB are not multiplied: at most four are in memory at once.
+- With 200 event streams open each gets its event while it waits for the next; the time from its yield to its client is measured, not asserted.
 - A first block arrives while the app waits for something that happens after its arrival; the time is measured, not asserted.
 - Waitress is bound more loosely, by 64 MiB: it keeps up to 16 MiB of a response itself before it stops the app, and an app of its own kind costs it as much.
   It takes the whole request to disk before the app sees it, so its upload says nothing about the bridge.
