@@ -509,3 +509,25 @@ async def test_the_threads_have_the_name_of_the_adapter() -> None:
 def test_an_observer_that_is_no_function_is_refused(side: Side) -> None:
     with pytest.raises(ConfigurationError, match="expected a function of a RequestBegan"):
         side.adapter(observers=["log"])
+
+
+def test_nothing_is_lost_where_many_threads_count_at_once() -> None:
+    """They leave their figures, and one adds up: more are left than it takes at a time."""
+    adapter = ASGIToWSGI(asgi_app, measure=True, lifespan="off")
+    each, threads = 50, 8
+
+    def requests() -> None:
+        for _ in range(each):
+            call(adapter)
+
+    running = [threading.Thread(target=requests) for _ in range(threads)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    adapter.close()
+
+    measured = adapter.stats().measured
+    assert measured is not None
+    assert (measured.completed, measured.seconds.count) == (each * threads, each * threads)
+    assert measured.sent_bytes == 5 * each * threads
