@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import growth, in_process, neighbour, over_servers, report, transfer
+from benchmarks import echo, growth, in_process, neighbour, over_servers, report, transfer
 from benchmarks.effort import FULL, QUICK, Effort
 from benchmarks.measure import Case
 
@@ -22,10 +22,11 @@ GROUPS: dict[str, Callable[[Effort], list[Case]]] = {
     "P11": growth.growth,
     "P12": neighbour.neighbour,
     "P13": over_servers.observed,
+    "P14": echo.echo,
 }
 """By the measures that each takes."""
 
-LONG = ("P8,P9", "P11", "P12", "P13")
+LONG = ("P8,P9", "P11", "P12", "P13", "P14")
 """Left out of a quick run, unless they are named."""
 
 

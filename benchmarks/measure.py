@@ -34,7 +34,7 @@ class Case:
     """One line of the results.
 
     Attributes:
-        measure: P1 to P13, as in the targets.
+        measure: P1 to P14, as in the targets.
         name: what is varied within the measure.
         unit: of the samples.
         baseline: the contestant that the others are divided by; None where the target is for the sample.

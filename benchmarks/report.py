@@ -36,6 +36,7 @@ TITLES = {
     "P11": "growth",
     "P12": "a health endpoint beside a slow WSGI app on the same loop",
     "P13": "what watching costs: an adapter with `measure=True` against one without",
+    "P14": "echo of 100-byte messages over one WebSocket, against the app on a server of its own kind",
 }
 
 NOTES = {
@@ -60,6 +61,7 @@ NOTES = {
     "P11": "Time of one request; the plot shows how it grows.",
     "P12": "Milliseconds. Less is better.",
     "P13": "`wrk` with 16 connections; one process each. More is better.",
+    "P14": "Round trips a second of the `websockets` client. More is better.",
 }
 
 REASONS = {

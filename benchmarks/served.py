@@ -49,6 +49,46 @@ def flask_in_a2wsgi() -> ASGIApp:
     return cast("ASGIApp", WSGIMiddleware(cast("Any", flask_native())))
 
 
+def sock_native() -> WSGIApp:
+    """Make a Flask app with a WebSocket of flask-sock."""
+    from flask import Flask
+    from flask_sock import Sock
+
+    app = Flask("echo")
+
+    def echo(ws: Any) -> None:
+        while True:
+            ws.send(ws.receive())
+
+    Sock(app).route("/echo")(echo)
+    wsgi: WSGIApp = app
+    return wsgi
+
+
+def sock_bridged() -> ASGIApp:
+    return WSGIToASGI(sock_native(), websocket=True)
+
+
+def fastapi_echo_native() -> ASGIApp:
+    """Make a FastAPI app with a WebSocket."""
+    from fastapi import FastAPI, WebSocket
+    from starlette.routing import WebSocketRoute
+
+    app = FastAPI()
+
+    async def echo(websocket: WebSocket) -> None:
+        await websocket.accept()
+        async for message in websocket.iter_bytes():
+            await websocket.send_bytes(message)
+
+    app.router.routes.append(WebSocketRoute("/echo", echo))  # FastAPI would look the annotation up
+    return app
+
+
+def fastapi_echo_bridged() -> WSGIApp:
+    return ASGIToWSGI(fastapi_echo_native())
+
+
 def fastapi_native() -> ASGIApp:
     """Make a FastAPI app with one page."""
     from fastapi import FastAPI
