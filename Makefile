@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: demo demo-wsgi chromium redis-server valgrind wrk test test-all stress check fix conformance figures mounting matrix soak robustness bench bench-quick bench-guard coverage lock clean
+.PHONY: demo demo-wsgi chromium redis-server valgrind wrk test test-all stress faults fuzz check fix conformance figures mounting matrix soak robustness bench bench-quick bench-guard coverage lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,9 +35,12 @@ test: $(READY) chromium redis-server  ## every test
 test-all: $(READY)  ## the tests on each CPython that the machine has
 	$(BIN)/python -m nox
 
+fuzz: $(READY)  ## five minutes of random bytes and of random orders, write docs/reference/fuzz.json
+	$(BIN)/python -m fuzz run --seconds $(or $(FUZZ_SECONDS),300)
+
 stress: $(READY)  ## the contract tests, 20 times, with threads that change places at every chance
 	for round in $$(seq 20); do \
-		echo "round $$round"; SWITCH_INTERVAL=1e-6 $(BIN)/python -X dev -m pytest -q tests/contract tests/machines || exit 1; \
+		echo "round $$round"; SWITCH_INTERVAL=1e-6 $(BIN)/python -m pytest -q tests/contract tests/machines || exit 1; \
 	done
 
 coverage: $(READY)  ## the tests with branch coverage

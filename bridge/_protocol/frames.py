@@ -6,7 +6,7 @@ The only module that imports wsproto; it is imported with the first WebSocket, n
 from __future__ import annotations
 
 import zlib
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 try:
     from wsproto.connection import Connection, ConnectionState, ConnectionType
@@ -48,15 +48,15 @@ class Frames:
         failed: whether it was this endpoint that ended it, for what the other one sent.
     """
 
-    __slots__ = ("_connection", "_max_bytes", "_pieces", "_sent_close", "_size", "ended", "failed")
+    __slots__ = ("_connection", "_fragmented", "_max_bytes", "_pieces", "_sent_close", "ended", "failed")
 
     def __init__(self, *, client: bool, max_message_bytes: int, deflate: Deflate | None = None) -> None:
         role = ConnectionType.CLIENT if client else ConnectionType.SERVER
         extensions = [] if deflate is None else [_BoundedDeflate(deflate, max_message_bytes)]
         self._connection = Connection(role, list(extensions))
         self._max_bytes = max_message_bytes
-        self._pieces: list[Any] = []  # of the message that is coming: all str, or all bytes
-        self._size = 0
+        self._pieces = bytearray()  # of the message that is coming, text in UTF-8
+        self._fragmented = False
         self._sent_close = False
         self.ended: Close | None = None
         self.failed = False
@@ -86,17 +86,25 @@ class Frames:
         return Received(messages, reply)
 
     def _add(self, event: TextMessage | BytesMessage, messages: list[str | bytes]) -> bool:
-        data: Any = event.data
-        self._size += len(data) if type(data) is not str or data.isascii() else len(data.encode())
-        if self._size > self._max_bytes:
+        data = event.data
+        if event.message_finished and not self._fragmented:
+            if _bytes_in(data) > self._max_bytes:
+                return False
+            messages.append(data if isinstance(data, str) else bytes(data))
+            return True
+        # One buffer, not a list: of empty fragments any number fits into a message (SEC-28).
+        self._fragmented = True
+        self._pieces += data.encode() if isinstance(data, str) else data
+        if len(self._pieces) > self._max_bytes:
             return False
-        self._pieces.append(data)
         if event.message_finished:
-            message = self._pieces[0] if len(self._pieces) == 1 else type(data)().join(self._pieces)
-            messages.append(message)
-            self._pieces.clear()
-            self._size = 0
+            messages.append(self._pieces.decode() if isinstance(data, str) else bytes(self._pieces))
+            self._forget()
         return True
+
+    def _forget(self) -> None:
+        self._pieces = bytearray()
+        self._fragmented = False
 
     def _end(self, event: CloseConnection) -> bytes:
         """Take a close frame, or what wsproto makes of a broken frame: a close while it is open."""
@@ -109,7 +117,7 @@ class Frames:
         return self._fail(event.code, "")
 
     def _fail(self, code: int, reason: str) -> bytes:
-        self._pieces.clear()
+        self._forget()
         self.failed = True
         self.ended = Close(int(code), reason)
         return self.close(int(code), reason)
@@ -144,6 +152,10 @@ class Frames:
     def closing(self) -> bool:
         """Whether a close frame has been sent: no message may follow it (S-23)."""
         return self._sent_close
+
+
+def _bytes_in(data: str | bytes | bytearray) -> int:
+    return len(data) if not isinstance(data, str) or data.isascii() else len(data.encode())
 
 
 _NO_BITS: Final = RsvBits(False, False, False)

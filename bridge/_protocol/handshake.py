@@ -32,7 +32,7 @@ __all__ = [
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 _VERSION: Final = "13"
 _VERSION_MISMATCH: Final = 426
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: |\Z)")
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] (101|[2-5][0-9]{2})(?: |\Z)")
 _MIN_WINDOW: Final = 9  # zlib makes no raw stream with a window of 8
 _MAX_WINDOW: Final = 15
 

@@ -87,13 +87,13 @@ def add_request_headers(
             key = _environ_keys[raw_name]
         except KeyError:
             key = _environ_key(raw_name)
-        if key is None:
-            if refuse_underscores and b"_" in raw_name:
-                raise PeerProtocolError("a header name contains an underscore")
-            continue
         value = raw_value.decode("latin-1")
         if not value.isprintable() and _CONTROL.search(value):
             raise PeerProtocolError("a header value contains a control character")
+        if key is None:  # checked all the same: an ASGI app further in gets the field
+            if refuse_underscores and b"_" in raw_name:
+                raise PeerProtocolError("a header name contains an underscore")
+            continue
         if key != "CONTENT_LENGTH":  # whose digits are checked as they came (H-09)
             value = value.strip(" \t")  # and nothing else: NBSP belongs to the value (H-16)
         if key not in environ:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
 
 import pytest
 
@@ -97,3 +98,21 @@ def test_a_missing_wsproto_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ImportError, match=r'pip install "asgi-wsgi-bridge\[websocket\]"'):
         WSGIToASGI(app, websocket=True)
     WSGIToASGI(app)
+
+
+@pytest.mark.spec("SEC-28")
+def test_fragments_without_end_take_no_memory() -> None:
+    """An empty fragment counts nothing against the limit, so it must keep nothing."""
+    _, server = pair()
+    begin, empty = b"\x01\x80\0\0\0\0", b"\x00\x80\0\0\0\0"  # masked, as a client's are
+    server.receive(begin + empty * 1_000)
+
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for _ in range(20):
+        assert server.receive(empty * 1_000) == ([], b"")
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert after - before < 20_000
+    assert server.receive(b"\x80\x81\0\0\0\0x").messages == ["x"]
