@@ -10,6 +10,7 @@
     ├─ Overloaded                        no room for one more request (503)
     ├─ RequestTimedOut                   the wrapped app did not begin its response in time (504)
     ├─ ClientDisconnected(OSError)       the client is gone: ordinary life, never logged as an error
+    │  └─ ReceiveTimedOut                the client sent nothing of its request body for too long (408)
     └─ LifespanFailed                    the wrapped app refused to start
 
 An exception of the wrapped app is none of these: it passes through unchanged, with its traceback.
@@ -30,6 +31,7 @@ __all__ = [
     "Overloaded",
     "PeerProtocolError",
     "ProtocolError",
+    "ReceiveTimedOut",
     "RequestTimedOut",
 ]
 
@@ -102,6 +104,15 @@ class ClientDisconnected(BridgeError, OSError):
 
     def __init__(self, message: str = "the client disconnected") -> None:
         super().__init__(errno.ECONNRESET, message)
+
+
+class ReceiveTimedOut(ClientDisconnected):
+    """The client sent nothing of its request body for `receive_timeout`, while the app waited for it."""
+
+    status_hint = 408
+
+    def __init__(self) -> None:
+        super().__init__("the client sent nothing of its request body for too long")
 
 
 class LifespanFailed(BridgeError):

@@ -7,18 +7,18 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable, Collection
 from time import perf_counter
-from typing import TextIO
+from typing import TextIO, TypeAlias
 from weakref import WeakSet
 
 from bridge._protocol.early_hints import EARLY_HINT
 from bridge._protocol.kind import kind_of
-from bridge._protocol.limits import Limits, check_seconds
+from bridge._protocol.limits import Limits, check_patience, check_seconds
 from bridge._protocol.observation import AdapterStats, Observer, Outcome, outcome_of
 from bridge._protocol.refusal import refusal
 from bridge._protocol.request import environ_from_scope
 from bridge._runtime.body import BodyFeed, Input
 from bridge._runtime.context import copy_changes
-from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, Mailbox, Outlet
+from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES, Mailbox, Outlet
 from bridge._runtime.early_hints import EarlyHints
 from bridge._runtime.errors_stream import ErrorsStream
 from bridge._runtime.loop import asyncio_loop
@@ -28,6 +28,7 @@ from bridge._runtime.observed_asgi import ObservedASGIExchange
 from bridge._runtime.observing import Meter, Observing, Tally, observed_adapters
 from bridge._runtime.queueing import Place, queue
 from bridge._runtime.sendfile import FilePiece, FileWrapper
+from bridge._runtime.stall import PeerTimeouts
 from bridge._runtime.thread_pool import BACKLOG, THREADS, ThreadPool, check_hooks
 from bridge._runtime.watch import Watchkeeper
 from bridge._runtime.workers import current_worker
@@ -37,6 +38,7 @@ from bridge.errors import (
     ConfigurationError,
     Overloaded,
     PeerProtocolError,
+    ReceiveTimedOut,
     RequestTimedOut,
 )
 from bridge.types import Environ, Receive, Scope, Send, WSGIApp
@@ -47,6 +49,12 @@ __all__ = ["WSGIToASGI"]
 _log = logging.getLogger("bridge.wsgi")
 
 _COMPLETED = Outcome.COMPLETED
+
+
+Refusal: TypeAlias = PeerProtocolError | Overloaded | RequestTimedOut | ReceiveTimedOut
+
+_PIECE_BYTES = HIGH_WATER_BYTES
+"""What is sent at once: a client that takes this much within `send_timeout` makes progress."""
 
 
 class WSGIToASGI:
@@ -91,6 +99,11 @@ class WSGIToASGI:
         request_timeout: how long the app may take to begin its response, in seconds; then the client gets a
             504, and the thread is free when the app returns or uses the bridge again. None for as long as it
             likes.
+        send_timeout: how long a client may take nothing of what waits for it, in seconds and to the next
+            quarter; then the response is cut, and its thread is free. A slow client takes 256 KiB in that
+            time; an app that has nothing to send may take as long as it likes. None for no limit.
+        receive_timeout: how long a client may send nothing of a request body that is waited for, in
+            seconds; then it is answered 408, and the app's read raises `ReceiveTimedOut`. None for no limit.
         name: what the adapter is called in logs, threads and figures; None for the name of the app's class
             or function.
         observers: told of each request and of its end; see `bridge.observation`.
@@ -126,6 +139,8 @@ class WSGIToASGI:
         after_request: Callable[[], object] | None = None,
         shutdown_timeout: float | None = 30.0,
         request_timeout: float | None = None,
+        send_timeout: float | None = 60.0,
+        receive_timeout: float | None = 60.0,
         name: str | None = None,
         observers: Collection[Observer] = (),
         measure: bool = False,
@@ -142,6 +157,7 @@ class WSGIToASGI:
         check_seconds(
             queue_timeout=queue_timeout, shutdown_timeout=shutdown_timeout, request_timeout=request_timeout
         )
+        check_patience(send_timeout=send_timeout, receive_timeout=receive_timeout)
         if not isinstance(limits, Limits | None):
             raise ConfigurationError(f"limits={limits!r}: expected a Limits, or None")
         if errors is not None and not hasattr(errors, "write"):
@@ -174,6 +190,7 @@ class WSGIToASGI:
         self._refuse_underscores = refuse_underscores
         self._shutdown_timeout = shutdown_timeout
         self._request_timeout = request_timeout
+        self._peer_timeouts = PeerTimeouts(send_timeout, receive_timeout, self.name)
         self._template = _template(ErrorsStream(errors), self._pool.threads > 1, multiprocess)
         self._websockets: WSGIWebSockets | None = None
         if websocket:
@@ -233,11 +250,12 @@ class WSGIToASGI:
             environ = environ_from_scope(
                 scope, self._template, self._limits, refuse_underscores=self._refuse_underscores
             )
-            feed = BodyFeed(environ, receive, desk.mailbox, self._limits.max_body_bytes)
+            feed = BodyFeed(environ, receive, desk.mailbox, self._limits.max_body_bytes, self._peer_timeouts)
         except PeerProtocolError as exc:
             return await self._refuse(send, exc)
         outlet: Outlet[Part] = Outlet(desk.mailbox)
-        feed.on_disconnect = outlet.cut
+        feed.outlet = outlet
+        feed.task = asyncio.current_task(desk.mailbox.loop)
         place: Place | None = None
         run = self._make_run(app, environ, outlet, self._host)
         take = outlet.take
@@ -253,6 +271,7 @@ class WSGIToASGI:
                 if feed.wanted:
                     if not ANCESTORS.get():
                         workers.check_room()  # before a body is waited for
+                    desk.watchkeeper.add(feed)
                     environ["wsgi.input"] = await feed.prefetch()
                 else:
                     environ["wsgi.input"] = Input(feed)
@@ -264,8 +283,8 @@ class WSGIToASGI:
                     place.begun()
                     place = None
                 if feed.refusal is not None:
-                    raise feed.refusal  # the body is over its limit: 413, whatever the app made of it
-            except (PeerProtocolError, Overloaded, RequestTimedOut) as exc:
+                    raise feed.refusal  # 413 or 408, whatever the app made of it
+            except (PeerProtocolError, Overloaded, RequestTimedOut, ReceiveTimedOut) as exc:
                 return await self._refuse(send, exc)
             await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
             if more and more is not True:
@@ -276,12 +295,16 @@ class WSGIToASGI:
                 return _COMPLETED
             while more:
                 feed.watch()  # a stream: learn of a lost client (AA-12)
+                if len(data) > _PIECE_BYTES:
+                    data = await _send_pieces(send, data, outlet)
                 await send({"type": "http.response.body", "body": data, "more_body": True})
                 size, data = len(data), b""  # the block is gone before the app makes the next one
                 outlet.sent(size + BLOCK_OVERHEAD_BYTES)
                 _, data, more = await outlet.take()
             if run.context:
                 copy_changes(run.context)  # seen by the middleware outside as soon as all is complete
+            if len(data) > _PIECE_BYTES:
+                data = await _send_pieces(send, data, outlet)
             await send({"type": "http.response.body", "body": data, "more_body": False})
             completed = True
             return _COMPLETED
@@ -290,7 +313,9 @@ class WSGIToASGI:
             return self._count(Outcome.DISCONNECTED)
         except BaseException as exc:  # of the app; or the server cancels, or its send() fails
             feed.lost = True
-            self._count(outcome_of(exc))
+            outcome = self._count(outcome_of(exc))
+            if feed.stalled(exc):
+                return outcome
             raise
         finally:
             desk.watchkeeper.remove(feed)
@@ -311,9 +336,10 @@ class WSGIToASGI:
             if feed.lost:
                 raise ClientDisconnected
 
+        feed.leave_to_server()
         await piece.send(send, offered, watch)
 
-    async def _refuse(self, send: Send, error: PeerProtocolError | Overloaded | RequestTimedOut) -> Outcome:
+    async def _refuse(self, send: Send, error: Refusal) -> Outcome:
         body, headers = refusal(error.status_hint)
         await send({"type": "http.response.start", "status": error.status_hint, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
@@ -420,6 +446,16 @@ class _Desk:
         self.mailbox = Mailbox(loop)
         self.watchkeeper = Watchkeeper(loop)
         self.worker = current_worker()  # a WSGI app may run a loop of its own in its thread
+
+
+async def _send_pieces(send: Send, data: bytes, outlet: Outlet[Part]) -> bytes:
+    """Send a large block piece by piece, so that progress can be seen; give the last one, unsent."""
+    rest = memoryview(data)
+    while len(rest) > _PIECE_BYTES:
+        await send({"type": "http.response.body", "body": bytes(rest[:_PIECE_BYTES]), "more_body": True})
+        rest = rest[_PIECE_BYTES:]
+        outlet.sent(_PIECE_BYTES)
+    return bytes(rest)
 
 
 def _shared(pool: ThreadPool, own: ThreadPool, *hooks: object) -> ThreadPool:

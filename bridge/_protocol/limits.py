@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from bridge.errors import ConfigurationError
 
-__all__ = ["Limits", "check_count", "check_seconds"]
+__all__ = ["Limits", "check_count", "check_patience", "check_seconds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +64,14 @@ def check_seconds(**durations: object) -> None:
     for name, value in durations.items():
         if value is not None and not (isinstance(value, (int, float)) and value >= 0):
             raise ConfigurationError(f"{name}={value!r}: expected seconds, 0 or more, or None")
+
+
+def check_patience(**durations: object) -> None:
+    """Check durations without which nothing would ever come in time: seconds, more than 0, or None.
+
+    Raises:
+        ConfigurationError: names the argument, its value and what would do.
+    """
+    for name, value in durations.items():
+        if value is not None and not (isinstance(value, (int, float)) and value > 0):
+            raise ConfigurationError(f"{name}={value!r}: expected seconds, more than 0, or None")

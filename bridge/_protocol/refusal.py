@@ -11,6 +11,7 @@ __all__ = ["refusal"]
 _TEXTS: Final = {
     400: b"Bad Request",
     403: b"Forbidden",
+    408: b"Request Timeout",
     413: b"Content Too Large",
     414: b"URI Too Long",
     426: b"Upgrade Required",

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 from bridge._protocol.request_body import RequestBodyCycle
-from bridge._runtime.crossing import Inlet, Mailbox
+from bridge._runtime.crossing import Inlet, Mailbox, Outlet
 from bridge._runtime.fork import reset_in_child
-from bridge.errors import BodyTooLarge, ClientDisconnected, ProtocolError
+from bridge._runtime.stall import PeerTimeouts, StallWatch
+from bridge.errors import BodyTooLarge, ClientDisconnected, ProtocolError, ReceiveTimedOut
 from bridge.types import Environ, Receive
 
 __all__ = ["BUFFER_BYTES", "BodyFeed", "Input"]
@@ -55,13 +56,15 @@ class BodyFeed:
         receive: of the ASGI request; awaited as it is given (granian 2.8 needs that).
         mailbox: of the loop.
         limit: the most bytes of a body that are accepted; None for no limit.
+        timeouts: how long the client may make no progress.
 
     Attributes:
         wanted: whether a body was announced, and may be fetched before the app asks: not where the client
             waits for `100 Continue`, which the first `receive()` sends (W-51).
-        on_disconnect: called on the loop, once, when the client has gone.
+        outlet: of the response; cut when the client has gone.
+        task: of the request; None where nobody is to end it.
         lost: whether the request is over without a complete response.
-        refusal: set when the body has gone over its limit.
+        refusal: set when the body has gone over its limit, or has not come for too long.
 
     Raises:
         BodyTooLarge: the declared length is over the limit already.
@@ -71,24 +74,37 @@ class BodyFeed:
         "_cycle",
         "_ended",
         "_expects_continue",
+        "_fetching",
         "_items",
         "_mailbox",
+        "_overdue",
         "_pump",
         "_receive",
+        "_stall",
+        "_timeouts",
         "_watching",
         "closed",
         "lost",
-        "on_disconnect",
+        "outlet",
         "refusal",
+        "task",
         "wanted",
     )
 
-    def __init__(self, environ: Environ, receive: Receive, mailbox: Mailbox, limit: int | None) -> None:
+    def __init__(
+        self,
+        environ: Environ,
+        receive: Receive,
+        mailbox: Mailbox,
+        limit: int | None,
+        timeouts: PeerTimeouts,
+    ) -> None:
         declared = environ.get("CONTENT_LENGTH")
         length = int(declared) if declared is not None else None  # digits: `environ_from_scope` has checked
         self._cycle = RequestBodyCycle(length, limit)
         self._receive = receive
         self._mailbox = mailbox
+        self._timeouts = timeouts
         self._expects_continue = "HTTP_EXPECT" in environ
         self.wanted = bool(length) and not self._expects_continue
         self._items: Inlet[bytes | Exception] | None = None  # chunks, then _END or an exception
@@ -97,8 +113,12 @@ class BodyFeed:
         self._pump: asyncio.Task[None] | None = None
         self.closed = False
         self.lost = False
-        self.on_disconnect: Callable[[], None] | None = None
-        self.refusal: BodyTooLarge | None = None
+        self.outlet: Outlet[Any] | None = None
+        self.task: asyncio.Task[Any] | None = None
+        self.refusal: BodyTooLarge | ReceiveTimedOut | None = None
+        self._fetching = False
+        self._overdue = False
+        self._stall: StallWatch | None = None
 
     def _opened(self) -> Inlet[bytes | Exception]:
         items = self._items
@@ -126,8 +146,11 @@ class BodyFeed:
 
         Raises:
             ClientDisconnected: the client left before the body was complete; this is no end of file (W-29).
+            ReceiveTimedOut: the client sent nothing for `receive_timeout`.
             BodyTooLarge: the body is over its limit.
         """
+        if self._overdue:
+            raise ReceiveTimedOut
         items = self._items
         if items is None:
             # Made here before the loop hears of it, and `closed` looked at after it is made, as `close()`
@@ -138,7 +161,12 @@ class BodyFeed:
                 raise ClientDisconnected("the request is over")
             if self._pump is None:
                 self._mailbox.post(self.start)
-        item = items.get()
+        try:
+            item = items.get(timeout=self._timeouts.receive)
+        except TimeoutError:
+            self._overdue = True
+            self.refusal = ReceiveTimedOut()
+            raise self.refusal from None
         if item and not isinstance(item, Exception):
             return item
         items.unget(item)  # the end stays the end, for whoever reads again (W-21, W-30)
@@ -172,9 +200,17 @@ class BodyFeed:
 
         Raises:
             ClientDisconnected: the client left, or sent less than it declared.
+            ReceiveTimedOut: the client sent nothing for `receive_timeout`.
             BodyTooLarge: the body is over its limit.
         """
-        event = await self._receive()
+        self._fetching = True
+        try:
+            event = await self._receive()
+        except asyncio.CancelledError as exc:
+            if self._stall is not None and self._stall.claims(exc):
+                raise ReceiveTimedOut from None
+            raise
+        self._fetching = False
         data = self._data_of(event)
         if data is None:
             self._ended = True
@@ -200,9 +236,36 @@ class BodyFeed:
             self.start()
 
     def outlived(self) -> None:
-        """Watch a request that takes its time, unless that would be rude."""
-        if not self._expects_continue:
+        """Watch a request that takes its time, unless that would be rude; end it if its client stalls."""
+        if self.closed:
+            return
+        if self._stall is None and self.task is not None and self._timeouts.shortest is not None:
+            self._stall = StallWatch(self, self.task, self._timeouts)
+        if not self._expects_continue and not self._fetching:
             self.watch()
+
+    def awaited(self) -> tuple[bool, int] | None:
+        """See `Stallable`. The body that the app waits for is not the task's: `pull()` has its own clock."""
+        if self._fetching:
+            return True, 0
+        outlet = self.outlet
+        return (False, outlet.progress) if outlet is not None and outlet.sending else None
+
+    def give_up(self) -> None:
+        """Free the thread: the task is about to end."""
+        self.lost = True
+        if self.outlet is not None:
+            self.outlet.close()
+
+    def leave_to_server(self) -> None:
+        """Look for a stalled client no more: the server sends a file, without a sign of its progress."""
+        self.task = None
+        if self._stall is not None:
+            self._stall.close()
+
+    def stalled(self, error: BaseException) -> bool:
+        """Tell whether a cancellation only says that the client has made no progress."""
+        return self._stall is not None and self._stall.claims(error)
 
     def close(self) -> None:
         """End the pump, and have every further read raise instead of wait (W-30)."""
@@ -211,6 +274,8 @@ class BodyFeed:
             self._items.put(_END if self._ended else ClientDisconnected("the request is over"))
         if self._pump is not None:
             self._pump.cancel()
+        if self._stall is not None:
+            self._stall.close()
 
     async def _run(self) -> None:
         try:
@@ -257,8 +322,8 @@ class BodyFeed:
         self._end(ClientDisconnected("the client disconnected before its request body was complete"))
         self._watching = False
         self.lost = True
-        if self.on_disconnect is not None:
-            self.on_disconnect()
+        if self.outlet is not None:
+            self.outlet.cut()
 
     @staticmethod
     def _data_of(event: Any) -> bytes | None:

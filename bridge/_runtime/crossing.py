@@ -201,6 +201,16 @@ class Outlet(Generic[T]):
                 self._waiter = None
         return self._items.popleft()
 
+    @property
+    def sending(self) -> bool:
+        """Whether the task has an item in hand, and does not wait for one."""
+        return self._waiter is None
+
+    @property
+    def progress(self) -> int:
+        """A number that grows with each item that is asked for, and each that has left."""
+        return self._taken + self._sent
+
     def sent(self, size: int) -> None:
         """Note that so many bytes have left: the thread may go on."""
         self._sent += size
@@ -283,24 +293,34 @@ class Inlet(Generic[T]):
 
     # ------------------------------------------------------------ in the thread
 
-    def get(self, look_up: Callable[[], None] | None = None) -> T:
+    def get(self, look_up: Callable[[], None] | None = None, timeout: float | None = None) -> T:
         """Wait for the next item.
 
         Args:
             look_up: called every half second of waiting; raises if there is nothing to wait for any more.
+            timeout: how long to wait, in seconds, more than 0; None for as long as it takes.
 
         Raises:
             ClientDisconnected: the loop is closed; nothing will come any more.
+            TimeoutError: nothing came in time.
         """
+        step = _LOOK_UP_SECONDS
+        left = timeout
         while True:
+            if left is not None and left < step:
+                step = left
             try:
-                item, size = self._items.get(timeout=_LOOK_UP_SECONDS)
+                item, size = self._items.get(timeout=step)
                 break
             except Empty:
                 if self._mailbox.loop.is_closed():
                     raise ClientDisconnected("the event loop of this request is closed") from None
                 if look_up is not None:
                     look_up()
+                if left is not None:
+                    left -= step
+                    if left <= 0:
+                        raise TimeoutError from None
         if size:
             self._taken += size
             if self._room is not None and self._posted - self._taken <= self._high // 2:

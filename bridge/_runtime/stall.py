@@ -1,0 +1,113 @@
+"""Peers that make no progress: a client that does not read its response, or does not send its request.
+
+One that reads or sends slowly, but does, is served for as long as it takes. What counts is a wait for the
+client; a stream that has nothing to say may be silent for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+__all__ = ["PeerTimeouts", "StallWatch"]
+
+_log = logging.getLogger("bridge.wsgi")
+
+_LOOKS = 4  # in the time of a timeout: it is kept to within a quarter
+
+
+@dataclass(frozen=True, slots=True)
+class PeerTimeouts:
+    """How long the peers of an adapter may make no progress, in seconds; None for as long as they like.
+
+    Attributes:
+        send: while a block waits to be taken.
+        receive: while a piece of the request body is waited for.
+        name: of the adapter.
+    """
+
+    send: float | None
+    receive: float | None
+    name: str
+
+    @property
+    def shortest(self) -> float | None:
+        """The shorter of those that are set."""
+        return min((seconds for seconds in (self.send, self.receive) if seconds is not None), default=None)
+
+
+class Stallable(Protocol):
+    """A request, seen from its peer."""
+
+    def awaited(self) -> tuple[bool, int] | None:
+        """Tell what the task of the request waits for the peer to do; None where it waits for the app.
+
+        Returns:
+            Whether to receive, else to send; and a number that changes with any progress.
+        """
+
+    def give_up(self) -> None:
+        """Free what waits for the peer, as if it had left."""
+
+
+class StallWatch:
+    """Looks at one request that has outlived its grace, and ends its task where the peer stalls.
+
+    All of it happens on the loop. The thread of the request needs no clock: it waits for the task, and is
+    free as soon as that gives up.
+
+    Args:
+        request: what is looked at.
+        task: the one that serves it; looked at only while it waits.
+        timeouts: of the adapter; at least one is set.
+    """
+
+    __slots__ = ("_cancelling", "_loop", "_request", "_seen", "_since", "_task", "_timeouts", "_timer")
+
+    def __init__(self, request: Stallable, task: asyncio.Task[Any], timeouts: PeerTimeouts) -> None:
+        self._request = request
+        self._task = task
+        self._timeouts = timeouts
+        self._loop = task.get_loop()
+        self._seen: tuple[bool, int] | None = None
+        self._since = 0.0
+        self._cancelling: int | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._look()
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        seen = self._request.awaited()
+        if seen is None or seen != self._seen:
+            self._seen, self._since = seen, now
+        delay = (self._timeouts.shortest or 0.0) / _LOOKS
+        if seen is not None:
+            timeout = self._timeouts.receive if seen[0] else self._timeouts.send
+            if timeout is not None:
+                left = self._since + timeout - now
+                if left <= 0:
+                    self._end(receiving=seen[0], timeout=timeout)
+                    return
+                delay = min(delay, left)
+        self._timer = self._loop.call_later(delay, self._look)
+
+    def _end(self, *, receiving: bool, timeout: float) -> None:
+        what = "sent nothing of its request" if receiving else "took nothing of its response"
+        _log.info("%s: a client %s for %s s; the request was ended", self._timeouts.name, what, timeout)
+        self._timer = None
+        self._request.give_up()
+        self._cancelling = self._task.cancelling()
+        self._task.cancel()
+
+    def claims(self, error: BaseException) -> bool:
+        """Tell whether a cancellation is of this watch, and nobody else's; asked in the task, once."""
+        if self._cancelling is None or not isinstance(error, asyncio.CancelledError):
+            return False
+        return self._task.uncancel() <= self._cancelling
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()

@@ -1,0 +1,285 @@
+"""Clients that stall: they hold no thread for longer than a timeout says; a slow one is not stalled."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge import WSGIToASGI
+from bridge.errors import ReceiveTimedOut
+from bridge.types import Environ, Message, StartResponse
+from tests.contract.wsgi_specimens import TEXT, Blocks, answering, echo
+from tests.support.asgi import Exchange, body_events, get, happened, http_scope
+
+BLOCK = bytes(64 * 1024)
+
+
+def upload_scope(path: str = "/", length: int = 10) -> dict[str, Any]:
+    return http_scope(path, method="POST", headers=[(b"content-length", b"%d" % length)])
+
+
+async def ends(task: asyncio.Task[Any]) -> None:
+    async with asyncio.timeout(10):
+        await task
+
+
+# ---------------------------------------------------------------- readers
+
+
+@pytest.mark.spec("SEC-20", "W-63")
+async def test_stalled_readers_hold_no_thread_for_longer_than_the_timeout() -> None:
+    streams: list[Blocks] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [TEXT])
+        if environ["PATH_INFO"] == "/quick":
+            return [b"quick"]
+        streams.append(Blocks(iter(lambda: BLOCK, b"")))
+        return streams[-1]
+
+    adapter = WSGIToASGI(app, threads=3, send_timeout=0.2)
+    stalled = [Exchange() for _ in range(3)]
+    tasks = []
+    for exchange in stalled:
+        exchange.send_gate = asyncio.Event()
+        tasks.append(asyncio.create_task(exchange.run(adapter, http_scope("/stream"))))
+        await asyncio.sleep(0)
+
+    quick = await get(adapter, "/quick")  # waits until a thread is free: nobody else frees one
+
+    assert quick.body == b"quick"
+    for task in tasks:
+        await ends(task)
+    for stream in streams:
+        assert await happened(stream.closed_once)
+    assert [stream.closed for stream in streams] == [1, 1, 1]
+    assert not any(exchange.complete for exchange in stalled)
+
+
+@pytest.mark.spec("SEC-20")
+async def test_a_stalled_reader_of_a_whole_response_holds_no_thread_at_all() -> None:
+    adapter = WSGIToASGI(answering([BLOCK * 10]), threads=1, send_timeout=None)
+    exchange = Exchange()
+    exchange.send_gate = asyncio.Event()
+    task = asyncio.create_task(exchange.run(adapter, http_scope()))
+    await asyncio.sleep(0)
+
+    assert (await get(adapter)).complete  # by the only thread
+
+    assert not task.done()
+    exchange.send_gate.set()
+    await ends(task)
+    assert exchange.complete
+
+
+@pytest.mark.spec("SEC-20")
+async def test_a_stalled_reader_of_a_whole_response_is_ended_too() -> None:
+    exchange = Exchange()
+    exchange.send_gate = asyncio.Event()
+
+    await exchange.run(WSGIToASGI(answering([BLOCK]), send_timeout=0.1), http_scope())
+
+    assert exchange.sent == []
+
+
+@pytest.mark.spec("W-45", "SEC-20")
+async def test_the_thread_is_free_when_the_last_block_is_in_the_hands_of_the_loop() -> None:
+    """Below the high-water mark a slow reader is the loop's affair."""
+    blocks = Blocks([BLOCK] * 3)
+    adapter = WSGIToASGI(answering(blocks), threads=1)
+    exchange = Exchange()
+    exchange.send_gate = asyncio.Event()
+    task = asyncio.create_task(exchange.run(adapter, http_scope()))
+
+    assert await happened(blocks.closed_once)
+    assert exchange.sent == []
+    exchange.send_gate.set()
+    await ends(task)
+    assert exchange.complete and exchange.body == BLOCK * 3
+
+
+async def test_a_silent_stream_is_no_stalled_reader() -> None:
+    go = threading.Event()
+
+    def blocks() -> Iterator[bytes]:
+        yield b"first"
+        assert go.wait(10)
+        yield b"last"
+
+    exchange = Exchange()
+    adapter = WSGIToASGI(answering(Blocks(blocks())), send_timeout=0.1, receive_timeout=0.1)
+    task = asyncio.create_task(exchange.run(adapter, http_scope()))
+    await exchange.sent_count(2)
+
+    await asyncio.sleep(0.5)  # three times as long as it takes to end a stalled one
+    assert not task.done()
+    go.set()
+
+    await ends(task)
+    assert exchange.body == b"firstlast"
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "stream"])
+async def test_a_slow_reader_of_one_large_block_is_served_to_the_end(whole: bool) -> None:
+    block = b"x" * (256 * 1024 * 8 + 7)
+
+    async def slow(message: Message) -> None:
+        await asyncio.sleep(0.15)
+
+    exchange = Exchange()
+    exchange.on_send = slow
+    adapter = WSGIToASGI(answering([block] if whole else Blocks([block])), send_timeout=1)
+
+    await exchange.run(adapter, http_scope())
+
+    assert exchange.complete and exchange.body == block
+    assert max(len(message.get("body", b"")) for message in exchange.sent) == 256 * 1024
+
+
+async def test_the_end_of_a_stalled_request_is_no_cancellation_of_its_task() -> None:
+    """The task goes on: a middleware outside, or the server, has things to do in it."""
+    adapter = WSGIToASGI(answering([b"x"]), send_timeout=0.1)
+    exchange = Exchange()
+    exchange.send_gate = asyncio.Event()
+
+    async def serve() -> int:
+        await adapter(http_scope(), exchange.receive, exchange.send)
+        await asyncio.sleep(0)
+        task = asyncio.current_task()
+        assert task is not None
+        return task.cancelling()
+
+    async with asyncio.timeout(10):
+        assert await asyncio.create_task(serve()) == 0
+
+
+@pytest.mark.spec("AA-13")
+async def test_a_cancellation_by_the_server_is_still_one() -> None:
+    adapter = WSGIToASGI(answering([b"x"]), send_timeout=30)
+    exchange = Exchange()
+    exchange.send_gate = asyncio.Event()
+    task = asyncio.create_task(exchange.run(adapter, http_scope()))
+    await asyncio.sleep(0.3)  # until it is looked at
+
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+# ---------------------------------------------------------------- uploads
+
+
+@pytest.mark.spec("SEC-20", "W-29")
+async def test_stalled_uploads_hold_no_thread_for_longer_than_the_timeout() -> None:
+    errors: list[BaseException] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            return echo(environ, start_response)
+        except OSError as exc:
+            errors.append(exc)
+            with pytest.raises(ReceiveTimedOut):  # at once: the next read must not wait again
+                environ["wsgi.input"].read(1)
+            raise
+
+    adapter = WSGIToASGI(app, threads=2, receive_timeout=0.3)
+    begun = [{"type": "http.request", "body": b"12345", "more_body": True}]
+    stalled = [Exchange(*begun) for _ in range(2)]
+    tasks = [asyncio.create_task(exchange.run(adapter, upload_scope())) for exchange in stalled]
+    await asyncio.sleep(0)
+
+    quick = await Exchange(*body_events(b"0123456789")).run(adapter, upload_scope())
+
+    assert quick.body == b"0123456789"
+    await asyncio.gather(*tasks)
+    assert [(exchange.status, exchange.body) for exchange in stalled] == [(408, b"Request Timeout")] * 2
+    assert [type(error) for error in errors] == [ReceiveTimedOut] * 2
+
+
+@pytest.mark.spec("SEC-20")
+async def test_an_upload_of_which_nothing_comes_holds_no_thread_and_is_told_408() -> None:
+    called: list[int] = []
+    adapter = WSGIToASGI(answering([b"x"], first=lambda environ: called.append(1)), receive_timeout=0.1)
+
+    exchange = await Exchange(end=False).run(adapter, upload_scope())
+
+    assert (exchange.status, exchange.body, called) == (408, b"Request Timeout", [])
+
+
+async def test_an_upload_that_was_late_is_watched_like_any_other() -> None:
+    """It has outlived its grace before it had a thread; that its client leaves is noticed all the same."""
+    blocks = Blocks(iter(lambda: b"x", b""))
+    exchange = Exchange(end=False)
+    task = asyncio.create_task(exchange.run(WSGIToASGI(answering(blocks)), upload_scope(length=1)))
+    await asyncio.sleep(0.3)
+    exchange.events.put_nowait(body_events(b"x")[0])
+    await exchange.sent_count(3)
+
+    exchange.disconnect()
+
+    await ends(task)
+    assert await happened(blocks.closed_once)
+
+
+async def test_a_slow_upload_is_read_to_its_end() -> None:
+    adapter = WSGIToASGI(echo, receive_timeout=1)
+    exchange = Exchange(end=False)
+    task = asyncio.create_task(exchange.run(adapter, upload_scope()))
+    for number in range(10):
+        await asyncio.sleep(0.15)
+        exchange.events.put_nowait({"type": "http.request", "body": b"%d" % number, "more_body": number < 9})
+
+    await ends(task)
+    assert exchange.body == b"0123456789"
+
+
+async def test_an_app_that_does_not_read_leaves_its_client_all_the_time() -> None:
+    go = threading.Event()
+    adapter = WSGIToASGI(
+        answering([b"x"], first=lambda environ: go.wait(10)), receive_timeout=0.1, send_timeout=0.1
+    )
+    exchange = Exchange({"type": "http.request", "body": b"1", "more_body": True})
+    task = asyncio.create_task(exchange.run(adapter, upload_scope()))
+
+    await asyncio.sleep(0.4)
+    assert not task.done()
+    go.set()
+
+    await ends(task)
+    assert exchange.body == b"x"
+
+
+async def test_a_file_that_the_server_sends_may_take_as_long_as_it_takes(tmp_path: Path) -> None:
+    """It is one step for the bridge, whose progress only the server sees."""
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [TEXT])
+        wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](path.open("rb"))
+        return wrapped
+
+    exchange = Exchange()
+    exchange.send_gate = asyncio.Event()
+    scope = http_scope(extensions={"http.response.pathsend": {}})
+    task = asyncio.create_task(exchange.run(WSGIToASGI(app, send_timeout=0.1), scope))
+
+    async def head_only(message: Message) -> None:
+        assert exchange.send_gate is not None
+        exchange.send_gate.clear()
+
+    exchange.on_send = head_only
+    exchange.send_gate.set()
+    await exchange.sent_count(1)
+    await asyncio.sleep(0.5)  # three times as long as it takes to end a stalled one
+    assert not task.done()
+    exchange.send_gate.set()
+
+    await ends(task)
+    assert [message["type"] for message in exchange.sent][1:] == ["http.response.pathsend"]
