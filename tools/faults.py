@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference" / "faults.md"
 DATA = PAGE.with_suffix(".json")
 ROUNDS = 20
-MINUTES = 45  # then it has failed
+MINUTES = 60  # then it has failed
 SERVERS = ("uvicorn", "gunicorn", "waitress")
 
 HEAD = """\

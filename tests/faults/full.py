@@ -16,7 +16,7 @@ ROUNDS: Final = int(os.environ.get("FAULTS_ROUNDS", "1"))
 """How often each test is run, in a row and where it can against the same server."""
 
 DISCONNECTS: Final = 500 if FULL else 40
-MIXED_REQUESTS: Final = 10_000 // ROUNDS if FULL else 200
+MIXED_REQUESTS: Final = 10_000 // ROUNDS if FULL else 200  # a multiple of THREADS
 TRACED_REQUESTS: Final = 500
 
 STALLED: Final = 18
