@@ -15,6 +15,7 @@ from bridge._protocol.observation import AdapterStats, Observer, outcome_of
 from bridge._protocol.refusal import refusal
 from bridge._protocol.request import scope_from_environ
 from bridge._protocol.request_body import RequestBodyCycle
+from bridge._protocol.sendfile import FILE_BLOCK_BYTES, PATHSEND
 from bridge._runtime.app_life import AppLife
 from bridge._runtime.asgi_run import ASGIRun
 from bridge._runtime.blocks import ObservedBlocks, Stream, Whole
@@ -170,7 +171,7 @@ class ASGIToWSGI:
             return self._observe(environ, start_response)
         return self._serve(self.app, environ, start_response)
 
-    def _observe(self, environ: Environ, start_response: StartResponse) -> Whole | ObservedBlocks:
+    def _observe(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         exchange = ObservedWSGIExchange(self._observing, self.app, environ, start_response)
         try:
             blocks = self._serve(exchange.app, environ, exchange.start_response)
@@ -179,11 +180,12 @@ class ASGIToWSGI:
             raise
         if isinstance(blocks, Stream):
             return ObservedBlocks(blocks, exchange)
-        exchange.sent = sum(map(len, blocks))
-        exchange.end(blocks.outcome)
+        if isinstance(blocks, Whole):  # files are not offered here
+            exchange.sent = sum(map(len, blocks))
+            exchange.end(blocks.outcome)
         return blocks
 
-    def _serve(self, app: ASGIApp, environ: Environ, start_response: StartResponse) -> Whole | Stream:
+    def _serve(self, app: ASGIApp, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         meter = self._meter
         arrived = 0.0 if meter is None else perf_counter()
         try:
@@ -199,6 +201,8 @@ class ASGIToWSGI:
             return self._refuse(start_response, exc)
         if life.state is not None:
             scope["state"] = life.state.copy()
+        if "wsgi.file_wrapper" in environ and not self._observed:  # observers are told of each block
+            scope["extensions"][PATHSEND] = {}
         # Without a length only a server that marks the end of its stream can be read from.
         has_body = length > 0 if length is not None else bool(environ.get("wsgi.input_terminated"))
         run = ASGIRun(
@@ -227,10 +231,13 @@ class ASGIToWSGI:
                 return self._refuse(start_response, run.refusal)
             self._tally.count(outcome_of(exc))
             raise
-        if more:
+        if more is True:
             return Stream(run, data, self._tally, meter, arrived)
         if meter is not None:
             meter.count(arrived, run.received, run.sent, completed=True)
+        if more:
+            file: Iterable[bytes] = environ["wsgi.file_wrapper"](more, FILE_BLOCK_BYTES)
+            return file
         return Whole([data] if data else [])
 
     def _websocket(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

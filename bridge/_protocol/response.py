@@ -174,8 +174,8 @@ class ResponseCycle:
         self.end()
         return body
 
-    def file(self, count: int) -> None:
-        """Take a file as the whole body, and the end with it.
+    def file(self, count: int) -> bool:
+        """Take a file as the whole body, and the end with it; tell whether its bytes may leave.
 
         Args:
             count: its bytes; no more than the Content-Length, if one is declared.
@@ -185,8 +185,11 @@ class ResponseCycle:
         """
         self.check(count, last=True)
         self._step("data")
-        self._sent += count
+        wanted = self.head is not None and not self.head.bodiless
+        if wanted:
+            self._sent += count
         self._step("end")
+        return wanted
 
     def check(self, size: int, *, last: bool) -> None:
         """Check the next block against Content-Length before it is taken.

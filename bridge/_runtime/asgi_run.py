@@ -16,15 +16,18 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
+from io import FileIO
 from typing import Final, NoReturn, TypeAlias
 
 from bridge._protocol.early_hints import EARLY_HINT, native_from_links
 from bridge._protocol.head import Head, head_from_asgi
 from bridge._protocol.request_body import RequestBodyCycle, read_bytes
 from bridge._protocol.response import ResponseCycle
+from bridge._protocol.sendfile import PATHSEND
 from bridge._runtime.client_probe import bytes_waiting, client_has_left, departure
 from bridge._runtime.context import adopt_locals, copy_changes, forget_changes, keep_until_next
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, Inlet, Mailbox
+from bridge._runtime.pathsend import open_path
 from bridge._runtime.request_log import log_request
 from bridge.errors import AppProtocolError, AppTypeError, BodyTooLarge, ClientDisconnected, RequestTimedOut
 from bridge.types import ASGIApp, Environ, Message, Scope
@@ -36,8 +39,8 @@ _log = logging.getLogger("bridge.asgi")
 HEARD_SECONDS: Final = 0.1
 """What an app that hears of the loss by `receive()` has to act on it before its `send()` raises."""
 
-Part: TypeAlias = "tuple[Head | None, bytes, bool]"
-"""A head that leaves with it or None, a block, and whether more will come."""
+Part: TypeAlias = "tuple[Head | None, bytes, bool | FileIO]"
+"""A head that leaves with it or None, a block, and whether more will come: blocks, or one file."""
 
 
 class _Ask(Enum):
@@ -78,6 +81,7 @@ class ASGIRun:
         "_cycle",
         "_deadline",
         "_environ",
+        "_files",
         "_heard",
         "_hints",
         "_inlet",
@@ -114,6 +118,7 @@ class ASGIRun:
         self._method: str = scope["method"]
         self._environ = environ
         self._hints = EARLY_HINT in scope["extensions"]
+        self._files = PATHSEND in scope["extensions"]
         self._answered = False
         self._deadline = None if request_timeout is None else time.monotonic() + request_timeout
         self._body = body
@@ -157,7 +162,7 @@ class ASGIRun:
             item = inlet.get(self._look_up)
             if type(item) is tuple:
                 self._answered = True
-                if not item[2] and self._context:
+                if item[2] is not True and self._context:
                     keep_until_next(copy_changes(self._context))
                 return item
             if isinstance(item, BaseException):
@@ -303,6 +308,9 @@ class ASGIRun:
             fields = native_from_links(message.get("links", ()))
             if fields and not cycle.committed and self._scope.get("http_version") != "1.0":
                 self._inlet.put(fields)
+        elif kind == PATHSEND and self._files:
+            if not cycle.done:
+                self._send_path(message)
         else:
             raise AppProtocolError(f"send() got an event of type {kind!r}, which was not offered")
 
@@ -337,6 +345,24 @@ class ASGIRun:
         if self._heard:
             await asyncio.sleep(HEARD_SECONDS)
         raise ClientDisconnected()
+
+    def _send_path(self, message: Message) -> None:
+        """ASGI extensions "Path Send": the whole body is one file, which the server's wrapper sends."""
+        head = self._cycle.head
+        if head is None or self._cycle.committed:
+            raise AppProtocolError("http.response.pathsend must follow the start, and be all of the body")
+        file, size = open_path(message.get("path"))
+        try:
+            head.declare_whole(size)
+            more = self._cycle.file(size)
+        except BaseException:
+            file.close()
+            raise
+        if not more:
+            file.close()
+        self._over = True
+        self._inlet.put((head, b"", file if more else False))
+        self._wake_receivers()
 
     def _returned(self) -> None:
         if not self._cycle.done and not self.gone:

@@ -49,7 +49,8 @@ class Stream:
         if not self._more:
             raise StopIteration
         try:
-            _, data, self._more = self._run.next_part()
+            _, data, more = self._run.next_part()
+            self._more = more is True  # a file is never a part after the first
         except BaseException as exc:
             self._end(outcome_of(exc))
             raise

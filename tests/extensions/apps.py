@@ -43,7 +43,7 @@ def flask_thread() -> str:
     return threading.current_thread().name
 
 
-@fastapi.get("/file")
+@fastapi.api_route("/file", methods=["GET", "HEAD"])
 async def file() -> FileResponse:
     return FileResponse(os.environ["SENT_FILE"])
 
