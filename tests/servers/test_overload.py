@@ -1,0 +1,44 @@
+"""More calls of a slow app than it has threads and places, beside native routes of the same server."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+
+import httpx
+import pytest
+
+from tests.servers.overloaded import BACKLOG, THREADS
+from tests.support.servers import serve
+
+CALLS = 80
+
+
+@pytest.mark.spec("SEC-21", "W-61")
+def test_a_slow_app_leaves_the_native_routes_alone_and_tells_503_to_what_is_too_much() -> None:
+    answers: SimpleQueue[httpx.Response] = SimpleQueue()
+    with serve("uvicorn", "tests.servers.overloaded:app") as server, ThreadPoolExecutor(CALLS) as pool:
+        url = server.url
+        try:
+            for _ in range(CALLS):
+                pool.submit(lambda: answers.put(httpx.get(f"{url}/legacy", timeout=60)))
+            refused = [answers.get(timeout=30) for _ in range(CALLS - THREADS - BACKLOG)]
+            times = []
+            with httpx.Client() as client:
+                for _ in range(100):
+                    begun = time.perf_counter()
+                    assert client.get(f"{url}/native").content == b"native"
+                    times.append(time.perf_counter() - begun)
+            held = answers.empty()  # all that were taken are still there
+        finally:
+            httpx.get(f"{url}/open")
+        served = [answers.get(timeout=30) for _ in range(THREADS + BACKLOG)]
+        after = httpx.get(f"{url}/legacy")
+
+    assert held
+    assert {(answer.status_code, answer.headers.get("retry-after")) for answer in refused} == {(503, "1")}
+    assert {(answer.status_code, answer.content) for answer in served} == {(200, b"legacy")}
+    assert after.content == b"legacy"  # at once back to normal
+    p99 = sorted(times)[98] * 1000
+    print(f"uvicorn: beside {CALLS} calls of a slow app a native route has a p99 of {p99:.1f} ms")
