@@ -38,6 +38,11 @@ def flask_file() -> Response:
     return send_file(os.environ["SENT_FILE"], mimetype="application/octet-stream")
 
 
+@flask.get("/extensions")
+def flask_extensions() -> list[str]:
+    return sorted(flask_request.environ["bridge.scope"].get("extensions") or ())
+
+
 @flask.get("/thread")
 def flask_thread() -> str:
     return threading.current_thread().name

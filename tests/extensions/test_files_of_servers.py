@@ -15,7 +15,8 @@ from tests.support.servers import Server, serve
 SIZE = 24 * 1024 * 1024
 """More than the buffers of two sockets and of a server take."""
 
-ASGI = ["uvicorn", "hypercorn", "daphne", "granian"]
+ASGI = {"uvicorn": False, "granian": True}
+"""Which servers offer pathsend."""
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=ASGI)
 def asgi_server(request: pytest.FixtureRequest, path: Path) -> Iterator[Server]:
     with serve(request.param, "tests.extensions.apps:wsgi_bridged", env={"SENT_FILE": str(path)}) as server:
+        offered = b"http.response.pathsend" in get(server, "/extensions").body
+        assert offered is ASGI[request.param]
         yield server
 
 
