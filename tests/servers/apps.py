@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -101,6 +102,11 @@ def _start(start_response: StartResponse, case: Case | None = None) -> None:
 def _wsgi_hello(case: Case, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     _start(start_response)
     return [b"hello"]
+
+
+def _wsgi_optimized(case: Case, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    _start(start_response)
+    return [b"%d" % sys.flags.optimize]
 
 
 def _wsgi_note(case: Case, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -296,6 +302,7 @@ def flask_stream() -> bytes:
 
 _WSGI: dict[str, Callable[[Case, Environ, StartResponse], Any]] = {
     "": _wsgi_hello,
+    "optimized": _wsgi_optimized,
     "note": _wsgi_note,
     "source": _wsgi_source,
     "sink": _wsgi_sink,
@@ -335,6 +342,10 @@ async def _answer(send: Send, data: bytes) -> None:
 
 async def _asgi_hello(case: Case, scope: Scope, receive: Receive, send: Send) -> None:
     await _answer(send, b"hello")
+
+
+async def _asgi_optimized(case: Case, scope: Scope, receive: Receive, send: Send) -> None:
+    await _answer(send, b"%d" % sys.flags.optimize)
 
 
 async def _asgi_note(case: Case, scope: Scope, receive: Receive, send: Send) -> None:
@@ -513,6 +524,7 @@ async def fastapi_stream(request: Request) -> Response:
 
 _ASGI: dict[str, Callable[[Case, Scope, Receive, Send], Awaitable[Any]]] = {
     "": _asgi_hello,
+    "optimized": _asgi_optimized,
     "note": _asgi_note,
     "source": _asgi_source,
     "generator": _asgi_generator,

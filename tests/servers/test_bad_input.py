@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers.sites import ASGI, BOTH, GUNICORN, WSGI, Site, on, target
+from tests.servers.sites import ASGI, BOTH, GUNICORN, WSGI, Site, Start, on, target
 from tests.servers.wire import Reply, head, read_reply, talk
 
 BODY = b"12"
@@ -104,7 +104,7 @@ def test_host_that_is_no_host_is_refused(site: Site, key: str, host: str) -> Non
 
 
 @pytest.mark.spec("SEC-08", "H-20")
-@on(*ASGI)
+@on(*BOTH)
 def test_two_hosts_are_refused(site: Site, key: str) -> None:
     _refused(site, key, head(target("/facts", key=key), "Host: other", "Connection: close"))
 
@@ -276,3 +276,32 @@ def test_trailer_that_comes_while_the_app_runs_becomes_no_header(site: Site, key
         reply = read_reply(sock)
 
     assert _facts(reply)["body"] == "12" and b"admin" not in reply.body.lower()
+
+
+REFUSED = {
+    "length": head("/facts?key=bad", "Content-Length: +2", "Connection: close", method="POST") + BODY,
+    "host": b"GET /facts?key=bad HTTP/1.1\r\nHost: user@a\r\nConnection: close\r\n\r\n",
+    "two hosts": head("/facts?key=bad", "Host: other", "Connection: close"),
+    "control": head("/facts?key=bad", "X: a\x01b", "Connection: close"),
+    "target": head("@evil.com?key=bad", "Connection: close"),
+    "method": head("/facts?key=bad", "Connection: close", method="G(T"),
+    "flood": head("/facts?key=bad", *["x-a: 1"] * 2_000, "Connection: close"),
+}
+"""What no app may get, under any flags of Python; the server or the bridge says so."""
+
+
+@pytest.mark.spec("SEC-25")
+@pytest.mark.parametrize("kind", ["uvicorn", "gunicorn"])
+def test_servers_without_asserts_refuse_the_same(start_site: Start, kind: str) -> None:
+    with start_site(kind, PYTHONOPTIMIZE="1") as site:
+        assert site.get("/optimized").body == b"1"
+
+        replies = {name: talk(site.server, said).status for name, said in REFUSED.items()}
+        injected = site.get("/fault", kind="injection", key="app")
+        spoofed = talk(site.server, head("/facts", "Proxy: evil", "x_user: evil", "Connection: close"))
+
+        assert {name for name, status in replies.items() if not (status == 0 or 400 <= status < 500)} == set()
+        assert "entered" not in site.board.notes("bad")
+        assert (injected.status, injected.headers.get("set-cookie")) == (500, None)
+        assert spoofed.status == 400 or b"evil" not in spoofed.body
+        site.check_alive()
