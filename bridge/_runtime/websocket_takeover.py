@@ -16,6 +16,7 @@ import select
 import socket
 import ssl
 import sys
+import time
 from io import BufferedReader
 from typing import Any, Final, NamedTuple, cast
 
@@ -25,6 +26,10 @@ __all__ = ["Relay", "Taken", "socket_of", "take_over"]
 
 _KEYS: Final = ("gunicorn.socket", "werkzeug.socket")
 _READ_BYTES: Final = 64 * 1024
+_LOOK_SECONDS: Final = (
+    1.0  # how often to see whether the bridge's end is closed while the client takes nothing
+)
+_LAST_SECONDS: Final = 5.0  # how long the client then has to take what is left
 
 
 def socket_of(environ: Environ) -> socket.socket | None:
@@ -95,6 +100,14 @@ def _plain_socket() -> Any:
     return Original
 
 
+def _hung_up(sock: socket.socket) -> bool:
+    """Tell whether the other end is closed, whatever of it is still unread. Does not wait."""
+    monkey: Any = sys.modules.get("gevent.monkey")  # whose poll tells of no hang-up
+    poll = select.poll() if monkey is None else monkey.get_original("select", "poll")()
+    poll.register(sock, 0)
+    return bool(poll.poll(0))
+
+
 def _early(environ: Environ, read: Any) -> bytes:
     """Give what the server has read beyond the request.
 
@@ -149,9 +162,13 @@ class Relay:
         self._plain = plain
         self._to_secure = b""
         self._to_plain = b""
+        self._deadline: float | None = None  # once the bridge's end is closed
 
     def run(self) -> None:
-        """Carry until either end closes; every wait ends with that, and the other end is the bridge's."""
+        """Carry until either end closes; every wait ends with that, and the other end is the bridge's.
+
+        A client that does not read what is left then is cut off: it would keep the thread (SEC-20).
+        """
         self._secure.setblocking(False)
         self._plain.setblocking(False)
         try:
@@ -179,8 +196,19 @@ class Relay:
         poll = select.poll()
         for sock in {*reads, *writes}:
             poll.register(sock, (sock in reads and select.POLLIN) | (sock in writes and select.POLLOUT))
-        poll.poll(waits)
+        held = bool(self._to_secure)
+        poll.poll(_LOOK_SECONDS * 1_000 if held and waits is None else waits)
+        if held and self._too_late():
+            return False
         return self._from_plain() and self._from_secure()
+
+    def _too_late(self) -> bool:
+        """Tell whether the bridge's end, of which nothing is read now, was closed too long ago."""
+        if self._deadline is None:
+            if _hung_up(self._plain):
+                self._deadline = time.monotonic() + _LAST_SECONDS
+            return False
+        return time.monotonic() >= self._deadline
 
     def _from_plain(self) -> bool:
         if not self._to_secure:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import threading
@@ -19,6 +20,7 @@ import websocket
 import websockets.exceptions
 from websockets.sync.client import connect
 
+from bridge._runtime import websocket_takeover
 from tests.support.servers import Server, serve, watched_memory
 from tests.websocket.asgi_apps import MAX_MESSAGE_BYTES
 from tests.websocket.conftest import WSGI_SERVERS, census, until
@@ -451,3 +453,35 @@ def test_under_tls_a_thread_of_the_server_carries_the_bytes(kind: str, certifica
             assert json.load(page)["pid"]
         # gevent prints a traceback for the connection by which the test waited for the port: it has no TLS.
         assert "bridge/" not in server.output
+
+
+@pytest.mark.spec("SEC-20")
+def test_under_tls_a_client_that_reads_nothing_keeps_no_thread(
+    certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bridge's end is closed, as after a ping without an answer, while the client takes nothing."""
+    monkeypatch.setattr(websocket_takeover, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(websocket_takeover, "_LAST_SECONDS", 0.1)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    client, accepted = socket.socketpair()
+    ours, theirs = socket.socketpair()
+
+    def serve() -> None:
+        with context.wrap_socket(accepted, server_side=True) as secure:
+            websocket_takeover.Relay(secure, theirs).run()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    with ssl.create_default_context(cafile=certificate[0]).wrap_socket(
+        client, server_hostname="127.0.0.1"
+    ) as reader:
+        with ours:
+            ours.settimeout(0.5)
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    ours.sendall(bytes(65536))
+        thread.join(20)
+
+        assert not thread.is_alive()
+        assert reader.recv(1) == b"\0"
