@@ -6,13 +6,22 @@ then fork. Threads do not survive that, and a lock may have been held by one of 
 
 from __future__ import annotations
 
+import _thread
 import os
 import threading
 from types import TracebackType
 from typing import Protocol
 from weakref import WeakSet
 
-__all__ = ["Forkable", "LateLock", "reset_in_child"]
+__all__ = ["Forkable", "LateLock", "not_forked_meanwhile", "reset_in_child"]
+
+not_forked_meanwhile = _thread.allocate_lock()
+"""Held where a thread imports a module: who forks waits for it.
+
+A child inherits the lock of a module that another thread imports at that moment, held by nobody, and waits
+for ever where it imports it too (CPython 3.11 to 3.13 free the lock of the import system, not those of the
+modules). Of the interpreter's own, since gevent would have the hub wait for a thread that it cannot see.
+"""
 
 
 class Forkable(Protocol):
@@ -56,3 +65,8 @@ def _in_child() -> None:
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
     os.register_at_fork(after_in_child=_in_child)
+    os.register_at_fork(
+        before=not_forked_meanwhile.acquire,
+        after_in_parent=not_forked_meanwhile.release,
+        after_in_child=not_forked_meanwhile.release,
+    )

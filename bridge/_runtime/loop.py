@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 from bridge._runtime.context import renew_locals
 from bridge._runtime.crossing import Inlet, Mailbox
 from bridge._runtime.ending import close_at_exit
-from bridge._runtime.fork import LateLock, reset_in_child
+from bridge._runtime.fork import LateLock, not_forked_meanwhile, reset_in_child
 from bridge._runtime.lineage import watch_tasks
 from bridge.errors import BridgeError, ConfigurationError, Overloaded
 
@@ -182,7 +182,8 @@ def _greenlets() -> ModuleType | None:
 
 def _best_loop() -> asyncio.AbstractEventLoop:
     try:
-        import uvloop
+        with not_forked_meanwhile:
+            import uvloop
     except ImportError:
         return asyncio.new_event_loop()
     loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()

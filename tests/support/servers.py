@@ -86,6 +86,7 @@ COMMANDS: dict[str, list[str]] = {
     "hypercorn-trio": ["hypercorn", "{app}", "--bind", "127.0.0.1:{port}", "--worker-class", "trio"],
     "daphne": ["daphne", "-b", "127.0.0.1", "-p", "{port}", "{app}"],
     "granian": ["granian", "{app}", "--interface", "asgi", "--host", "127.0.0.1", "--port", "{port}"],
+    "granian-wsgi": ["granian", "{app}", "--interface", "wsgi", "--host", "127.0.0.1", "--port", "{port}"],
     "uwsgi": [
         "--http-socket",
         "127.0.0.1:{port}",
