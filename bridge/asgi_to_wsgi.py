@@ -19,8 +19,8 @@ from bridge._protocol.sendfile import FILE_BLOCK_BYTES, PATHSEND
 from bridge._runtime.app_life import AppLife
 from bridge._runtime.asgi_run import ASGIRun
 from bridge._runtime.blocks import ObservedBlocks, Stream, Whole
-from bridge._runtime.crossing import Mailbox
 from bridge._runtime.loop import LoopThread, shared_loop_thread
+from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.naming import name_of
 from bridge._runtime.nesting import note_ancestor
 from bridge._runtime.observed_wsgi import ObservedWSGIExchange

@@ -18,14 +18,16 @@ from bridge._protocol.refusal import refusal
 from bridge._protocol.request import environ_from_scope
 from bridge._runtime.body import BodyFeed, Input
 from bridge._runtime.context import copy_changes
-from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES, Mailbox, Outlet
+from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES
 from bridge._runtime.early_hints import EarlyHints
 from bridge._runtime.errors_stream import ErrorsStream
 from bridge._runtime.loop import asyncio_loop
+from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.naming import name_of
 from bridge._runtime.nesting import ANCESTORS
 from bridge._runtime.observed_asgi import ObservedASGIExchange
 from bridge._runtime.observing import Meter, Observing, Tally, observed_adapters
+from bridge._runtime.outlet import Outlet
 from bridge._runtime.queueing import Place, queue
 from bridge._runtime.sendfile import FilePiece, FileWrapper
 from bridge._runtime.stall import PeerTimeouts

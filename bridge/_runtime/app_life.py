@@ -7,12 +7,12 @@ import logging
 import weakref
 from typing import Any, Literal, Protocol
 
-from bridge._runtime.crossing import Mailbox
 from bridge._runtime.ending import close_at_exit
 from bridge._runtime.fork import LateLock, reset_in_child
 from bridge._runtime.lifespan import Lifespan
 from bridge._runtime.lineage import keep
 from bridge._runtime.loop import LoopThread
+from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.tasks import TaskSet
 from bridge._runtime.wsgi_run import close_with_caller
 from bridge.errors import ClientDisconnected, LifespanFailed, Overloaded

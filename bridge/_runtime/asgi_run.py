@@ -26,7 +26,9 @@ from bridge._protocol.response import ResponseCycle
 from bridge._protocol.sendfile import PATHSEND
 from bridge._runtime.client_probe import bytes_waiting, client_has_left, departure
 from bridge._runtime.context import adopt_locals, copy_changes, forget_changes, keep_until_next
-from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, Inlet, Mailbox
+from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES
+from bridge._runtime.inlet import Inlet
+from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.pathsend import open_path
 from bridge._runtime.request_log import log_request
 from bridge.errors import AppProtocolError, AppTypeError, BodyTooLarge, ClientDisconnected, RequestTimedOut

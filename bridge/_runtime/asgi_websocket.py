@@ -26,7 +26,8 @@ from bridge._protocol.websocket import (
 )
 from bridge._runtime.client_probe import client_has_left
 from bridge._runtime.context import adopt_locals
-from bridge._runtime.crossing import Inlet, Mailbox
+from bridge._runtime.inlet import Inlet
+from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.request_log import log_request
 from bridge._runtime.websocket_channel import Channel, open_channel
 from bridge.errors import AppProtocolError, AppTypeError, ClientDisconnected, RequestTimedOut

@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from bridge._protocol.request_body import RequestBodyCycle
-from bridge._runtime.crossing import Inlet, Mailbox, Outlet
 from bridge._runtime.fork import reset_in_child
+from bridge._runtime.inlet import Inlet
+from bridge._runtime.mailbox import Mailbox
+from bridge._runtime.outlet import Outlet
 from bridge._runtime.stall import PeerTimeouts, StallWatch
 from bridge.errors import BodyTooLarge, ClientDisconnected, ProtocolError, ReceiveTimedOut
 from bridge.types import Environ, Receive

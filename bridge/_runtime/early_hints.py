@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bridge._protocol.early_hints import EARLY_HINT, InterimHead, links_from_native
-from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, Outlet
+from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES
+from bridge._runtime.outlet import Outlet
 from bridge._runtime.wsgi_run import Part, WSGIRun
 from bridge.types import Send
 

@@ -14,10 +14,11 @@ from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
 from bridge._runtime.context import renew_locals
-from bridge._runtime.crossing import Inlet, Mailbox
 from bridge._runtime.ending import close_at_exit
 from bridge._runtime.fork import LateLock, not_forked_meanwhile, reset_in_child
+from bridge._runtime.inlet import Inlet
 from bridge._runtime.lineage import watch_tasks
+from bridge._runtime.mailbox import Mailbox
 from bridge.errors import BridgeError, ConfigurationError, Overloaded
 
 __all__ = ["LoopThread", "asyncio_loop", "shared_loop_thread"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from bridge._runtime.crossing import Outlet
 from bridge._runtime.nesting import ANCESTORS, submit_within
+from bridge._runtime.outlet import Outlet
 from bridge._runtime.workers import Job, Worker, WorkerPool
 from bridge.errors import Overloaded
 

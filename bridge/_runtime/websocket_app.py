@@ -7,7 +7,7 @@ import io
 import socket
 from collections.abc import Callable, Iterable
 
-from bridge._runtime.crossing import Outlet
+from bridge._runtime.outlet import Outlet
 from bridge._runtime.wsgi_run import MakeRun, Part, WSGIHost
 from bridge.errors import Overloaded
 from bridge.types import Environ, ExcInfo, StartResponse, Write, WSGIApp

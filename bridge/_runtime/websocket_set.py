@@ -7,8 +7,8 @@ import threading
 import time
 from typing import Protocol
 
-from bridge._runtime.crossing import Mailbox
 from bridge._runtime.fork import reset_in_child
+from bridge._runtime.mailbox import Mailbox
 from bridge.errors import ClientDisconnected, Overloaded
 
 __all__ = ["WebSocketSet"]

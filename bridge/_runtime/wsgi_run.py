@@ -12,8 +12,9 @@ from bridge._protocol.head import Head, head_from_wsgi
 from bridge._protocol.paths import text_from_native
 from bridge._protocol.response import ResponseCycle
 from bridge._runtime.context import adopt_locals
-from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES, Outlet
+from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES
 from bridge._runtime.ending import Closable, OpenSet
+from bridge._runtime.outlet import Outlet
 from bridge._runtime.request_log import log_request
 from bridge._runtime.sendfile import FilePiece, FileWrapper, file_piece
 from bridge._runtime.workers import Hook, Job, call_hook, current_worker

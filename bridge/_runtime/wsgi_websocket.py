@@ -23,7 +23,8 @@ from bridge._protocol.websocket import (
     WebSocketState,
     sendable,
 )
-from bridge._runtime.crossing import Mailbox, Outlet
+from bridge._runtime.mailbox import Mailbox
+from bridge._runtime.outlet import Outlet
 from bridge._runtime.websocket_app import WebSocketCall, means_closed
 from bridge._runtime.websocket_channel import Channel, check_size, open_channel
 from bridge._runtime.wsgi_run import MakeRun, Part, WSGIHost

@@ -6,7 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from bridge._runtime.crossing import Inlet, Mailbox, Outlet
+from bridge._runtime import inlet as inlet_module
+from bridge._runtime import outlet as outlet_module
+from bridge._runtime.inlet import Inlet
+from bridge._runtime.mailbox import Mailbox
+from bridge._runtime.outlet import Outlet
 from bridge.errors import ClientDisconnected
 
 SECONDS = 10
@@ -216,7 +220,8 @@ async def test_waiting_for_room_ends_when_it_is_woken() -> None:
 def test_a_thread_does_not_wait_for_a_loop_that_is_gone(
     wait: Callable[[Mailbox], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge._runtime.crossing._LOOK_UP_SECONDS", 0.01)
+    for module in (inlet_module, outlet_module):
+        monkeypatch.setattr(module, "LOOK_UP_SECONDS", 0.01)
     loop = asyncio.new_event_loop()
     mailbox = Mailbox(loop)
     loop.close()

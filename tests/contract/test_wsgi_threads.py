@@ -14,7 +14,7 @@ import pytest
 
 import bridge._runtime.body
 from bridge import WSGIToASGI
-from bridge._runtime.crossing import Inlet
+from bridge._runtime.inlet import Inlet
 from bridge.errors import AppProtocolError, ClientDisconnected
 from bridge.types import Environ, Message, StartResponse
 from tests.contract.wsgi_specimens import TEXT, Blocks, SpecimenError, answering, echo_stream, hello

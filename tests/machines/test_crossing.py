@@ -14,8 +14,10 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from bridge._runtime import crossing
-from bridge._runtime.crossing import Inlet, Mailbox, Outlet
+from bridge._runtime import inlet, outlet
+from bridge._runtime.inlet import Inlet
+from bridge._runtime.mailbox import Mailbox
+from bridge._runtime.outlet import Outlet
 from bridge.errors import ClientDisconnected
 from tests._protocol.strategies import THREADS_MACHINE
 
@@ -32,7 +34,8 @@ EARLIEST_END = 5
 def _nobody_looks_up() -> Iterator[None]:
     """A thread that looks up every half second would find in time what it was not told."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(crossing, "_LOOK_UP_SECONDS", 3_600)
+        for module in (inlet, outlet):
+            patch.setattr(module, "LOOK_UP_SECONDS", 3_600)
         yield
 
 

@@ -1,0 +1,168 @@
+"""Items from a thread to a task: the response of a WSGI app on its way to the loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
+
+from bridge._runtime.crossing import HIGH_WATER_BYTES, LOOK_UP_SECONDS
+from bridge._runtime.mailbox import Mailbox
+from bridge.errors import ClientDisconnected
+
+__all__ = ["Outlet"]
+
+_TURN_ITEMS = 16  # what one task takes at most before the others of its loop have a turn
+
+T = TypeVar("T")
+
+
+class Outlet(Generic[T]):
+    """Items from one worker thread to one task of a loop, bounded in bytes.
+
+    The thread puts, the task takes. `_posted` is written by the thread only and `_sent` by the task
+    only, so their difference needs no lock.
+    """
+
+    __slots__ = (
+        "_blocked",
+        "_error",
+        "_gate",
+        "_high",
+        "_items",
+        "_mailbox",
+        "_posted",
+        "_sent",
+        "_taken",
+        "_waiter",
+        "closed",
+    )
+
+    def __init__(self, mailbox: Mailbox, high_water_bytes: int = HIGH_WATER_BYTES) -> None:
+        self._mailbox = mailbox
+        self._high = high_water_bytes
+        self._items: deque[T] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._posted = 0
+        self._sent = 0
+        self._taken = 0
+        self._blocked = False
+        self._gate: SimpleQueue[None] | None = None
+        self._error: BaseException | None = None
+        self.closed = False
+
+    # ------------------------------------------------------------ in the thread
+
+    def put(self, item: T, size: int) -> None:
+        """Hand an item over; wait while more than the high-water mark is unsent.
+
+        Ends when the task has caught up, when the outlet is closed, or when the loop is gone.
+
+        Args:
+            item: what the task takes.
+            size: its share of the bound, in bytes.
+
+        Raises:
+            ClientDisconnected: the task takes no more.
+        """
+        if self.closed:
+            raise ClientDisconnected()
+        self._items.append(item)
+        # Read after the append, as the task looks at the items after it set its waiter: one of the two
+        # always sees the other.
+        if self._waiter is not None:
+            self._mailbox.post(self._wake)
+        self._posted += size
+        if self._posted - self._sent > self._high:
+            self._wait_for_room()
+
+    def fail(self, error: BaseException) -> None:
+        """Have `take()` raise `error` after the items that are there."""
+        self._error = error
+        if self._waiter is not None:
+            self._mailbox.post(self._wake)
+
+    def _wait_for_room(self) -> None:
+        gate = self._gate
+        if gate is None:
+            gate = self._gate = self._mailbox.queue_type()
+        low = self._high // 2
+        while self._posted - self._sent > low and not self.closed:
+            self._blocked = True
+            if self._posted - self._sent <= low or self.closed:
+                break
+            try:
+                gate.get(timeout=LOOK_UP_SECONDS)
+            except Empty:
+                if self._mailbox.loop.is_closed():
+                    self.closed = True
+        self._blocked = False
+        if self.closed:
+            raise ClientDisconnected()
+
+    # ------------------------------------------------------------ on the loop
+
+    async def take(self) -> T:
+        """Wait for the next item. One task at a time; ends with an item, a failure, a cut or a cancellation.
+
+        Raises:
+            ClientDisconnected: the client has gone.
+            BaseException: what `fail()` was given.
+        """
+        self._taken += 1
+        if self._taken % _TURN_ITEMS == 0:
+            # A thread that keeps up and a `send()` that never waits would keep the loop from all others.
+            await asyncio.sleep(0)
+        while not self._items:
+            if self._error is not None:
+                try:
+                    raise self._error
+                finally:
+                    self._error = None  # this frame is in its traceback: break the cycle
+            waiter = self._waiter = self._mailbox.loop.create_future()
+            try:
+                if not self._items and self._error is None:
+                    await waiter
+            finally:
+                self._waiter = None
+        return self._items.popleft()
+
+    @property
+    def sending(self) -> bool:
+        """Whether the task has an item in hand, and does not wait for one."""
+        return self._waiter is None
+
+    @property
+    def progress(self) -> int:
+        """A number that grows with each item that is asked for, and each that has left."""
+        return self._taken + self._sent
+
+    def sent(self, size: int) -> None:
+        """Note that so many bytes have left: the thread may go on."""
+        self._sent += size
+        if self._blocked and self._posted - self._sent <= self._high // 2:
+            self._open()
+
+    def close(self) -> None:
+        """Refuse further items and free a waiting thread."""
+        self.closed = True
+        self._items.clear()
+        if self._blocked:
+            self._open()
+
+    def cut(self) -> None:
+        """Close because the client has gone; `take()` raises ClientDisconnected."""
+        self.close()
+        self._error = ClientDisconnected()
+        self._wake()
+
+    def _open(self) -> None:
+        self._blocked = False
+        if self._gate is not None:
+            self._gate.put(None)
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
