@@ -27,10 +27,11 @@ from bridge._protocol.limits import Limits
 from bridge._protocol.request import scope_from_environ
 from bridge._protocol.websocket import NORMAL
 from bridge._runtime.asgi_websocket import ASGIWebSocket, Part, Verdict
+from bridge._runtime.hooks import Hook
 from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.websocket_set import WebSocketSet
 from bridge._runtime.websocket_takeover import Taken, socket_of, take_over
-from bridge._runtime.workers import Hook, WorkerPool
+from bridge._runtime.workers import WorkerPool
 from bridge._runtime.wsgi_run import MakeRun, WSGIHost
 from bridge._runtime.wsgi_websocket import DENIAL, WSGIWebSocket
 from bridge.errors import (

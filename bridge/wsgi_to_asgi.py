@@ -21,6 +21,7 @@ from bridge._runtime.context import copy_changes
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES
 from bridge._runtime.early_hints import EarlyHints
 from bridge._runtime.errors_stream import ErrorsStream
+from bridge._runtime.hooks import check_hooks
 from bridge._runtime.loop import asyncio_loop
 from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.naming import name_of
@@ -31,7 +32,7 @@ from bridge._runtime.outlet import Outlet
 from bridge._runtime.queueing import Place, queue
 from bridge._runtime.sendfile import FilePiece, FileWrapper
 from bridge._runtime.stall import PeerTimeouts
-from bridge._runtime.thread_pool import BACKLOG, THREADS, ThreadPool, check_hooks
+from bridge._runtime.thread_pool import BACKLOG, THREADS, ThreadPool
 from bridge._runtime.watch import Watchkeeper
 from bridge._runtime.workers import current_worker
 from bridge._runtime.wsgi_run import Part, WSGIHost, run_maker, serves

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 
 from bridge._protocol.limits import check_count, check_seconds
-from bridge._runtime.workers import Hook, WorkerPool
+from bridge._runtime.hooks import Hook, check_hooks
+from bridge._runtime.workers import WorkerPool
 from bridge.errors import ConfigurationError
 
-__all__ = ["BACKLOG", "THREADS", "ThreadPool", "check_hooks"]
+__all__ = ["BACKLOG", "THREADS", "ThreadPool"]
 
 _log = logging.getLogger("bridge.workers")
 
@@ -86,14 +86,3 @@ class ThreadPool:
         """Do as `close()` does, within `timeout` seconds; tell whether all requests have ended."""
         workers, self.workers = self.workers, self._new_workers()
         return workers.close(timeout)
-
-
-def check_hooks(**hooks: object) -> None:
-    """Check functions to be called, by the names of their arguments.
-
-    Raises:
-        ConfigurationError: names the argument, its value and what would do.
-    """
-    for name, hook in hooks.items():
-        if hook is not None and (not callable(hook) or inspect.iscoroutinefunction(hook)):
-            raise ConfigurationError(f"{name}={hook!r}: expected a function without arguments, not async")

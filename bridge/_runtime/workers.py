@@ -12,15 +12,12 @@ from typing import TypeAlias
 
 from bridge._protocol.admission import Admission, Verdict
 from bridge._runtime.fork import reset_in_child
-from bridge._runtime.naming import name_of
+from bridge._runtime.hooks import Hook, call_hook
 from bridge.errors import Overloaded
 
-__all__ = ["Hook", "Job", "Worker", "WorkerPool", "call_hook", "current_worker"]
+__all__ = ["Job", "Worker", "WorkerPool", "current_worker"]
 
 _log = logging.getLogger("bridge.workers")
-
-Hook: TypeAlias = Callable[[], object]
-"""What a user has called in the worker threads."""
 
 Job: TypeAlias = Callable[[], None]
 """What a thread runs. It must not raise."""
@@ -380,13 +377,3 @@ class WorkerPool:
         for thread in left:
             thread.join()  # it has said that it leaves, and does nothing more
         return ended
-
-
-def call_hook(hook: Hook | None) -> None:
-    """Call what a user gave; what it raises is logged, and the thread goes on (SEC-34)."""
-    if hook is None:
-        return
-    try:
-        hook()
-    except BaseException:
-        _log.exception("%s failed", name_of(hook))

@@ -14,10 +14,11 @@ from bridge._protocol.response import ResponseCycle
 from bridge._runtime.context import adopt_locals
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES
 from bridge._runtime.ending import Closable, OpenSet
+from bridge._runtime.hooks import Hook, call_hook
 from bridge._runtime.outlet import Outlet
 from bridge._runtime.request_log import log_request
 from bridge._runtime.sendfile import FilePiece, FileWrapper, file_piece
-from bridge._runtime.workers import Hook, Job, call_hook, current_worker
+from bridge._runtime.workers import Job, current_worker
 from bridge.errors import AppProtocolError, AppTypeError
 from bridge.types import Environ, ExcInfo, Write, WSGIApp
 
