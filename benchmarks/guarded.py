@@ -20,7 +20,7 @@ from benchmarks.workloads import (
     wsgi_stream,
 )
 from bridge import ASGIToWSGI, LoopThread, WSGIToASGI
-from bridge._runtime.workers import WorkerPool
+from bridge._runtime.worker_pool import WorkerPool
 from bridge.types import ASGIApp, Environ, Receive, Scope, Send, StartResponse, WSGIApp
 
 _BODY = b"x" * 1024

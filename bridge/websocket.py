@@ -31,7 +31,7 @@ from bridge._runtime.hooks import Hook
 from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.websocket_set import WebSocketSet
 from bridge._runtime.websocket_takeover import Taken, socket_of, take_over
-from bridge._runtime.workers import WorkerPool
+from bridge._runtime.worker_pool import WorkerPool
 from bridge._runtime.wsgi_run import MakeRun, WSGIHost
 from bridge._runtime.wsgi_websocket import DENIAL, WSGIWebSocket
 from bridge.errors import (

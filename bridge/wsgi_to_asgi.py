@@ -34,7 +34,7 @@ from bridge._runtime.sendfile import FilePiece, FileWrapper
 from bridge._runtime.stall import PeerTimeouts
 from bridge._runtime.thread_pool import BACKLOG, THREADS, ThreadPool
 from bridge._runtime.watch import Watchkeeper
-from bridge._runtime.workers import current_worker
+from bridge._runtime.worker import current_worker
 from bridge._runtime.wsgi_run import Part, WSGIHost, run_maker, serves
 from bridge.errors import (
     ClientDisconnected,

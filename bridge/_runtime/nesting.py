@@ -12,7 +12,8 @@ from __future__ import annotations
 import contextvars
 from typing import TypeAlias
 
-from bridge._runtime.workers import Job, Worker, WorkerPool, current_worker
+from bridge._runtime.worker import Job, Worker, current_worker
+from bridge._runtime.worker_pool import WorkerPool
 from bridge.errors import Overloaded
 
 __all__ = ["ANCESTORS", "note_ancestor", "submit_within"]
@@ -52,7 +53,7 @@ def submit_within(pool: WorkerPool, job: Job, own: Worker | None) -> tuple[Worke
     if len(ancestors) > _MOST_NESTED:
         raise Overloaded(f"a request is nested in more than {_MOST_NESTED} others")
     for worker, turn in reversed(ancestors):
-        if worker.pool.root is not pool or (nested := pool.nested_in(worker, turn)) is None:
+        if worker.pool.root is not pool or (nested := worker.nested_in(turn)) is None:
             continue
         try:
             return nested, nested.submit(job)

@@ -7,7 +7,8 @@ from typing import Any
 
 from bridge._runtime.nesting import ANCESTORS, submit_within
 from bridge._runtime.outlet import Outlet
-from bridge._runtime.workers import Job, Worker, WorkerPool
+from bridge._runtime.worker import Job, Worker
+from bridge._runtime.worker_pool import WorkerPool
 from bridge.errors import Overloaded
 
 __all__ = ["Place", "queue"]

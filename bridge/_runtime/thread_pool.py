@@ -6,7 +6,7 @@ import logging
 
 from bridge._protocol.limits import check_count, check_seconds
 from bridge._runtime.hooks import Hook, check_hooks
-from bridge._runtime.workers import WorkerPool
+from bridge._runtime.worker_pool import WorkerPool
 from bridge.errors import ConfigurationError
 
 __all__ = ["BACKLOG", "THREADS", "ThreadPool"]

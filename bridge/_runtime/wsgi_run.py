@@ -18,7 +18,7 @@ from bridge._runtime.hooks import Hook, call_hook
 from bridge._runtime.outlet import Outlet
 from bridge._runtime.request_log import log_request
 from bridge._runtime.sendfile import FilePiece, FileWrapper, file_piece
-from bridge._runtime.workers import Job, current_worker
+from bridge._runtime.worker import Job, current_worker
 from bridge.errors import AppProtocolError, AppTypeError
 from bridge.types import Environ, ExcInfo, Write, WSGIApp
 

@@ -8,7 +8,7 @@ from collections import deque
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bridge._runtime.workers import WorkerPool
+from bridge._runtime.worker_pool import WorkerPool
 from bridge.errors import Overloaded
 from tests._protocol.strategies import THREADS_MACHINE
 

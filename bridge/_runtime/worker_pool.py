@@ -1,4 +1,4 @@
-"""The threads that run WSGI apps."""
+"""The threads that run WSGI apps, and the queue before them."""
 
 from __future__ import annotations
 
@@ -8,65 +8,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TypeAlias
 
 from bridge._protocol.admission import Admission, Verdict
 from bridge._runtime.fork import reset_in_child
-from bridge._runtime.hooks import Hook, call_hook
+from bridge._runtime.hooks import Hook
+from bridge._runtime.worker import Job, Worker
 from bridge.errors import Overloaded
 
-__all__ = ["Job", "Worker", "WorkerPool", "current_worker"]
+__all__ = ["WorkerPool"]
 
 _log = logging.getLogger("bridge.workers")
-
-Job: TypeAlias = Callable[[], None]
-"""What a thread runs. It must not raise."""
-
-IDLE_SECONDS = 30.0
-"""How long a thread without work is kept."""
 
 _LOOK_UP_SECONDS = 0.5
 
 _FULL = "no thread is free, and as many requests wait as may"
-
-
-class Worker:
-    """One thread of a pool.
-
-    Attributes:
-        pool: whose it is.
-        job: what it runs; None between two.
-        turn: odd while it runs a job, and another number for each: tells one job from the next.
-        nested: a pool for what this job asks of its own pool; it ends before the job counts as ended.
-    """
-
-    __slots__ = ("job", "nested", "pool", "turn")
-
-    def __init__(self, pool: WorkerPool) -> None:
-        self.pool = pool
-        self.job: Job | None = None
-        self.turn = 0
-        self.nested: WorkerPool | None = None
-
-
-class _Workers:
-    """The workers of all pools, by the ident of their thread; each entry is changed by that thread only."""
-
-    def __init__(self) -> None:
-        self.after_fork()
-        reset_in_child(self)
-
-    def after_fork(self) -> None:
-        self.by_thread: dict[int, Worker] = {}
-
-
-_workers = _Workers()
-
-
-def current_worker() -> Worker | None:
-    """Give the worker whose thread this is, if it is one."""
-    by_thread = _workers.by_thread
-    return by_thread.get(threading.get_ident()) if by_thread else None
 
 
 class WorkerPool:
@@ -106,8 +61,8 @@ class WorkerPool:
         self.backlog = backlog
         self.root: WorkerPool = self if root is None else root
         self._name = name
-        self._on_start = on_start
-        self._on_stop = on_stop
+        self.on_start = on_start
+        self.on_stop = on_stop
         self.after_fork()
         reset_in_child(self)
 
@@ -117,7 +72,7 @@ class WorkerPool:
         self._emptied = threading.Condition(self._lock)  # told of each thread that leaves
         self.admission = Admission(self.threads, self.backlog)
         self._jobs: deque[Job] = deque()
-        self._parked: list[threading.Lock] = []  # one gate for each thread that waits; released to call it
+        self._parked: list[Worker] = []  # those that wait at their gate
         self._alive: dict[threading.Thread, Worker] = {}  # also those that are about to start
         self._left: list[threading.Thread] = []  # those that left since the pool was closed
         self._called = False  # whether a thread is on its way to the jobs
@@ -191,7 +146,7 @@ class WorkerPool:
             return None
         if self._parked:
             self._called = True
-            return self._parked.pop().release
+            return self._parked.pop().gate.release
         if len(self._alive) < self.threads:
             self._called = True
             return self._new_thread()
@@ -203,9 +158,7 @@ class WorkerPool:
         # A daemon: a thread stuck in an app must not keep the process from ending. `close()` is what
         # ends them in order.
         worker = Worker(self)
-        thread = threading.Thread(
-            target=self._work, args=(worker,), name=f"{self._name}-{self._started}", daemon=True
-        )
+        thread = threading.Thread(target=worker.run, name=f"{self._name}-{self._started}", daemon=True)
         self._alive[thread] = worker
         return functools.partial(self._start, thread)
 
@@ -224,103 +177,66 @@ class WorkerPool:
             raise Overloaded("no thread could be started") from exc
         return False
 
-    def _work(self, worker: Worker) -> None:
-        _workers.by_thread[threading.get_ident()] = worker
-        called = True
-        while True:
-            call_hook(self._on_start)
-            self._take_jobs(worker, called=called)
-            call_hook(self._on_stop)
-            with self._lock:
-                if not self._jobs:
-                    _workers.by_thread.pop(threading.get_ident(), None)
-                    self._leave()
-                    return
-            called = False  # jobs came while the hook ran, and found no room for another thread
+    # ------------------------------------------------------------ in the threads
 
-    def _take_jobs(self, worker: Worker, *, called: bool) -> None:
-        """Take jobs until there are none for `IDLE_SECONDS`, or the pool is closed."""
-        lock, jobs, admission = self._lock, self._jobs, self.admission
-        gate = threading.Lock()
-        gate.acquire()
-        while True:
-            job = call = None
-            with lock:
-                if called:
-                    self._called = called = False
-                if worker.job is not None:
-                    worker.job = None
-                    admission.end()
-                    if self._drains:
-                        self._emptied.notify_all()
-                if jobs:
-                    job = worker.job = jobs.popleft()
-                    call = self._next_call() if jobs else None
-                elif self.closed:
-                    return
-                else:
-                    self._parked.append(gate)
-            if job is None:
-                called = self._wait(gate)
-                if not called:
-                    return
-                continue
-            if call is not None:
-                call()
-            worker.turn += 1
-            try:
-                job()
-            except BaseException:
-                _log.exception("a job failed outside its app")
-            # In this order: who makes a nested pool looks at the turn after it is made (`nested_in`).
-            worker.turn += 1
-            if worker.nested is not None:
-                self._end_nested(worker)
+    def take(self, worker: Worker, called: bool) -> bool:
+        """Give a worker its next job, or have it wait for one; False where it is to leave.
 
-    def _wait(self, gate: threading.Lock) -> bool:
-        """Wait to be called; False where nobody did for so long that this thread is to end."""
-        if gate.acquire(timeout=IDLE_SECONDS):
-            return True
-        with self._lock:
-            if gate in self._parked:
-                self._parked.remove(gate)
-                return False
-        return gate.acquire()  # called in the last moment: the release is there, or about to be
-
-    def _leave(self) -> None:
-        thread = threading.current_thread()
-        del self._alive[thread]
-        if self.closed:
-            self._left.append(thread)
-            self._emptied.notify_all()
-
-    # ------------------------------------------------------------ jobs of jobs
-
-    def nested_in(self, worker: Worker, turn: int) -> WorkerPool | None:
-        """Give the pool for what the job of a worker asks of this same pool; None if that job has ended.
-
-        The job may wait for what it asks, so that must not wait for the job's thread. It has a pool of its
-        own, as large as this one. Until that is over the job counts as running: with one thread, an app is
-        entered a second time only by itself.
+        Args:
+            worker: which; what it has run until now has ended.
+            called: whether it comes because it was called.
         """
-        with self._lock:  # of the root: for all nested pools of its workers
-            nested = worker.nested
-            if nested is None:
-                nested = worker.nested = WorkerPool(
-                    self.threads,
-                    self.backlog,
-                    name=f"{self._name}-nested",
-                    on_start=self._on_start,
-                    on_stop=self._on_stop,
-                    root=self,
-                )
-            return nested if worker.turn == turn else None
+        call = None
+        jobs = self._jobs
+        with self._lock:
+            if called:
+                self._called = False
+            if worker.job is not None:
+                worker.job = None
+                self.admission.end()
+                if self._drains:
+                    self._emptied.notify_all()
+            if jobs:
+                worker.job = jobs.popleft()
+                call = self._next_call() if jobs else None
+            elif self.closed:
+                return False
+            else:
+                self._parked.append(worker)
+        if call is not None:
+            call()
+        return True
 
-    def _end_nested(self, worker: Worker) -> None:
-        with self.root._lock:
-            nested, worker.nested = worker.nested, None
-        if nested is not None:
-            nested.close(None)  # its jobs end as all do: they are done, or their client leaves
+    def unpark(self, worker: Worker) -> bool:
+        """Have a worker wait no more; tell whether nobody has called it."""
+        with self._lock:
+            if worker in self._parked:
+                self._parked.remove(worker)
+                return True
+        return False
+
+    def leave(self) -> bool:
+        """Count this thread no more, unless there is a job for it; tell which."""
+        with self._lock:
+            if self._jobs:
+                return False
+            thread = threading.current_thread()
+            del self._alive[thread]
+            if self.closed:
+                self._left.append(thread)
+                self._emptied.notify_all()
+            return True
+
+    def new_nested(self) -> WorkerPool:
+        """Make a pool like this one, for what one of its jobs asks."""
+        return WorkerPool(
+            self.threads,
+            self.backlog,
+            name=f"{self._name}-nested",
+            on_start=self.on_start,
+            on_stop=self.on_stop,
+            root=self,
+        )
 
     # ------------------------------------------------------------ the end
 
@@ -368,8 +284,8 @@ class WorkerPool:
         """
         with self._lock:
             self.closed = True
-            for gate in self._parked:
-                gate.release()
+            for worker in self._parked:
+                worker.gate.release()
             self._parked.clear()
             # Not joined one by one: one that a worker has just called may not have started yet.
             ended = self._emptied.wait_for(lambda: not self._alive, timeout)

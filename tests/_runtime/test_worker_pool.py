@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bridge._runtime.workers import Worker, WorkerPool, current_worker
+from bridge._runtime.worker import Worker, current_worker
+from bridge._runtime.worker_pool import WorkerPool
 from bridge.errors import Overloaded
 
 SECONDS = 10
@@ -160,7 +161,7 @@ def test_a_thread_that_was_only_just_called_is_waited_for(
 
 
 def test_an_idle_thread_ends_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge._runtime.workers.IDLE_SECONDS", 0.01)
+    monkeypatch.setattr("bridge._runtime.worker.IDLE_SECONDS", 0.01)
     pool = WorkerPool(2, 1_000)
     done = threading.Event()
     thread: list[threading.Thread] = []
@@ -345,7 +346,7 @@ def test_a_job_is_not_over_before_the_jobs_nested_in_it() -> None:
         worker = current_worker()
         assert worker is not None
         for _ in range(2):
-            found = pool.nested_in(worker, worker.turn)
+            found = worker.nested_in(worker.turn)
             assert found is not None
             made.append(found)
         made[0].submit(nested.job(1))
@@ -374,7 +375,8 @@ def test_nothing_is_nested_in_a_job_that_has_ended() -> None:
     pool.submit(job)
     assert pool.drain(lambda other: other is job, SECONDS)
 
-    assert pool.nested_in(*found[0]) is None
+    worker, turn = found[0]
+    assert worker.nested_in(turn) is None
     assert pool.close(SECONDS)
 
 
@@ -425,7 +427,7 @@ def test_close_waits_for_the_hook_of_each_thread() -> None:
 def test_a_job_that_comes_while_the_only_thread_stops_is_not_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bridge._runtime.workers.IDLE_SECONDS", 0.01)
+    monkeypatch.setattr("bridge._runtime.worker.IDLE_SECONDS", 0.01)
     steps: list[str] = []
     stopping, release, done = threading.Event(), threading.Event(), threading.Event()
 
