@@ -19,7 +19,7 @@ from benchmarks.workloads import (
     wsgi_hello,
     wsgi_stream,
 )
-from bridge import ASGIToWSGI, LoopThread, WSGIToASGI
+from bridge import ASGIToWSGI, LoopThread, ThreadPool, WSGIToASGI
 from bridge._runtime.worker_pool import WorkerPool
 from bridge.types import ASGIApp, Environ, Receive, Scope, Send, StartResponse, WSGIApp
 
@@ -47,8 +47,9 @@ async def _asgi_reader(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def _serve_wsgi(app: WSGIApp, requests: int, *bodies: bytes) -> None:
-    adapter = WSGIToASGI(app)
-    adapter._pool.workers = _Direct(1, 0)
+    pool = ThreadPool()
+    pool.workers = _Direct(1, 0)
+    adapter = WSGIToASGI(app, pool=pool)
 
     async def serve() -> None:
         for _ in range(requests):

@@ -12,6 +12,7 @@ import errno
 import functools
 import logging
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from socket import socket
 from typing import Any
 
@@ -32,7 +33,7 @@ from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.websocket_set import WebSocketSet
 from bridge._runtime.websocket_takeover import Taken, socket_of, take_over
 from bridge._runtime.worker_pool import WorkerPool
-from bridge._runtime.wsgi_run import MakeRun, WSGIHost
+from bridge._runtime.wsgi_settings import WSGISettings
 from bridge._runtime.wsgi_websocket import DENIAL, WSGIWebSocket
 from bridge.errors import (
     AppProtocolError,
@@ -70,14 +71,9 @@ class WSGIWebSockets:
 
     Args:
         app: the WSGI app.
-        template: the keys of the environ that are the same for each request.
-        limits: what of a request, and of a message, is refused.
+        settings: of the adapter.
         most: how many may be open at once.
         origins: which pages may connect; None for any.
-        refuse_underscores: see `WSGIToASGI`.
-        accept_timeout: how long the app may take to accept or to deny, in seconds; None for no limit.
-        host: of the app.
-        make_run: makes the call of the app.
         on_worker_start: see `WSGIToASGI`.
         on_worker_stop: see `WSGIToASGI`.
 
@@ -89,15 +85,10 @@ class WSGIWebSockets:
     def __init__(
         self,
         app: WSGIApp,
-        template: Environ,
-        limits: Limits,
+        settings: WSGISettings,
         *,
         most: int,
         origins: Collection[str] | None,
-        refuse_underscores: bool,
-        accept_timeout: float | None,
-        host: WSGIHost,
-        make_run: MakeRun,
         on_worker_start: Hook | None,
         on_worker_stop: Hook | None,
     ) -> None:
@@ -105,14 +96,10 @@ class WSGIWebSockets:
 
         self._app = app
         # A denial goes by blocks: the events of files are not for it.
-        self._template = {key: template[key] for key in template if key != "wsgi.file_wrapper"}
-        self._limits = limits
+        template = {key: value for key, value in settings.template.items() if key != "wsgi.file_wrapper"}
+        self._settings = replace(settings, template=template)
         self._threads = most
         self._origins = check_origins(origins)
-        self._refuse_underscores = refuse_underscores
-        self._accept_timeout = accept_timeout
-        self._host = host
-        self._make_run = make_run
         self._on_worker_start = on_worker_start
         self._on_worker_stop = on_worker_stop
         self._open = WebSocketSet(most)
@@ -125,7 +112,7 @@ class WSGIWebSockets:
         return WorkerPool(  # starts nothing
             self._threads,
             self._threads,  # a thread may have told the end of its session, and not be free yet
-            name=f"bridge-ws-{self._host.name}",
+            name=f"bridge-ws-{self._settings.host.name}",
             on_start=self._on_worker_start,
             on_stop=self._on_worker_stop,
         )
@@ -141,17 +128,7 @@ class WSGIWebSockets:
         """
         if not origin_allowed(_origin(scope), self._origins):
             raise PeerProtocolError("the Origin is not allowed", status_hint=403)
-        session = WSGIWebSocket(
-            self._app,
-            scope,
-            mailbox,
-            self._template,
-            self._limits,
-            refuse_underscores=self._refuse_underscores,
-            accept_timeout=self._accept_timeout,
-            host=self._host,
-            make_run=self._make_run,
-        )
+        session = WSGIWebSocket(self._app, scope, mailbox, self._settings)
         try:
             self._open.add(session, mailbox)
         except Overloaded:

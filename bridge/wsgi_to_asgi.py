@@ -5,59 +5,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Collection
-from time import perf_counter
-from typing import TextIO, TypeAlias
+from collections.abc import Callable, Collection
+from typing import TextIO
 from weakref import WeakSet
 
-from bridge._protocol.early_hints import EARLY_HINT
 from bridge._protocol.kind import kind_of
 from bridge._protocol.limits import Limits, check_patience, check_seconds
-from bridge._protocol.observation import AdapterStats, Observer, Outcome, outcome_of
+from bridge._protocol.observation import AdapterStats, Observer, outcome_of
 from bridge._protocol.refusal import refusal
-from bridge._protocol.request import environ_from_scope
-from bridge._runtime.body import BodyFeed, Input
-from bridge._runtime.context import copy_changes
-from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES
-from bridge._runtime.early_hints import EarlyHints
+from bridge._runtime.desk import Desk
 from bridge._runtime.errors_stream import ErrorsStream
 from bridge._runtime.hooks import check_hooks
 from bridge._runtime.loop import asyncio_loop
-from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.naming import name_of
-from bridge._runtime.nesting import ANCESTORS
 from bridge._runtime.observed_asgi import ObservedASGIExchange
 from bridge._runtime.observing import Meter, Observing, Tally, observed_adapters
-from bridge._runtime.outlet import Outlet
-from bridge._runtime.queueing import Place, queue
-from bridge._runtime.sendfile import FilePiece, FileWrapper
+from bridge._runtime.sendfile import FileWrapper
 from bridge._runtime.stall import PeerTimeouts
 from bridge._runtime.thread_pool import BACKLOG, THREADS, ThreadPool
-from bridge._runtime.watch import Watchkeeper
-from bridge._runtime.worker import current_worker
-from bridge._runtime.wsgi_run import Part, WSGIHost, run_maker, serves
-from bridge.errors import (
-    ClientDisconnected,
-    ConfigurationError,
-    Overloaded,
-    PeerProtocolError,
-    ReceiveTimedOut,
-    RequestTimedOut,
-)
+from bridge._runtime.wsgi_exchange import serve_wsgi
+from bridge._runtime.wsgi_run import WSGIHost, run_maker, serves
+from bridge._runtime.wsgi_settings import WSGISettings
+from bridge.errors import ConfigurationError, Overloaded, PeerProtocolError, RequestTimedOut
 from bridge.types import Environ, Receive, Scope, Send, WSGIApp
 from bridge.websocket import WSGIWebSockets, deny
 
 __all__ = ["WSGIToASGI"]
 
 _log = logging.getLogger("bridge.wsgi")
-
-_COMPLETED = Outcome.COMPLETED
-
-
-Refusal: TypeAlias = PeerProtocolError | Overloaded | RequestTimedOut | ReceiveTimedOut
-
-_PIECE_BYTES = HIGH_WATER_BYTES
-"""What is sent at once: a client that takes this much within `send_timeout` makes progress."""
 
 
 class WSGIToASGI:
@@ -175,43 +150,38 @@ class WSGIToASGI:
         )
         self.app = app
         self.name = name or name_of(app)
-        self._host = WSGIHost(self.name, strict=strict)
-        self._tally = Tally()
-        self._observing = Observing(
-            "wsgi_to_asgi",
-            self.name,
-            observers=observers,
-            server_timing=server_timing,
-        )
-        self._observed = self._observing.wanted
-        self._pool = own if pool is None else _shared(pool, own, on_worker_start, on_worker_stop)
         self._owns_pool = pool is None
-        self._queue_timeout = queue_timeout
-        self._meter = Meter() if measure else None
-        self._make_run = run_maker(after_request)
-        self._limits = limits or Limits()
-        self._refuse_underscores = refuse_underscores
         self._shutdown_timeout = shutdown_timeout
-        self._request_timeout = request_timeout
-        self._peer_timeouts = PeerTimeouts(send_timeout, receive_timeout, self.name)
-        self._template = _template(ErrorsStream(errors), self._pool.threads > 1, multiprocess)
+        threads_used = own if pool is None else _shared(pool, own, on_worker_start, on_worker_stop)
+        self._settings = settings = WSGISettings(
+            host=WSGIHost(self.name, strict=strict),
+            pool=threads_used,
+            make_run=run_maker(after_request),
+            template=_template(ErrorsStream(errors), threads_used.threads > 1, multiprocess),
+            limits=limits or Limits(),
+            refuse_underscores=refuse_underscores,
+            queue_timeout=queue_timeout,
+            request_timeout=request_timeout,
+            peer_timeouts=PeerTimeouts(send_timeout, receive_timeout, self.name),
+            tally=Tally(),
+            meter=Meter() if measure else None,
+        )
         self._websockets: WSGIWebSockets | None = None
         if websocket:
             self._websockets = WSGIWebSockets(
                 app,
-                self._template,
-                self._limits,
+                settings,
                 most=max_websockets,
                 origins=websocket_origins,
-                refuse_underscores=refuse_underscores,
-                accept_timeout=request_timeout,
-                host=self._host,
-                make_run=self._make_run,
                 on_worker_start=on_worker_start,
                 on_worker_stop=on_worker_stop,
             )
-        self._desk: _Desk | None = None
-        self._desks: WeakSet[_Desk] = WeakSet()
+        self._observing = Observing(
+            "wsgi_to_asgi", self.name, observers=observers, server_timing=server_timing
+        )
+        self._observed = self._observing.wanted
+        self._desk: Desk | None = None
+        self._desks: WeakSet[Desk] = WeakSet()
         observed_adapters.add(self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -227,7 +197,7 @@ class WSGIToASGI:
             if self._observed:
                 await self._observe(scope, receive, send)
             else:
-                await self._serve(self.app, scope, receive, send)
+                await serve_wsgi(self._settings, self._desk_here(), self.app, scope, receive, send)
         elif kind == "lifespan":
             await self._lifespan(receive, send)
         elif kind == "websocket":
@@ -238,129 +208,13 @@ class WSGIToASGI:
     async def _observe(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = ObservedASGIExchange(self._observing, self.app, scope, receive, send)
         try:
-            outcome = await self._serve(exchange.app, scope, exchange.receive, exchange.send)
+            outcome = await serve_wsgi(
+                self._settings, self._desk_here(), exchange.app, scope, exchange.receive, exchange.send
+            )
         except BaseException as exc:
             exchange.end(outcome_of(exc))
             raise
         exchange.end(outcome)
-
-    async def _serve(self, app: WSGIApp, scope: Scope, receive: Receive, send: Send) -> Outcome:
-        meter = self._meter
-        arrived = 0.0 if meter is None else perf_counter()
-        completed = False
-        desk = self._desk_here()
-        try:
-            environ = environ_from_scope(
-                scope, self._template, self._limits, refuse_underscores=self._refuse_underscores
-            )
-            feed = BodyFeed(environ, receive, desk.mailbox, self._limits.max_body_bytes, self._peer_timeouts)
-        except PeerProtocolError as exc:
-            return await self._refuse(send, exc)
-        outlet: Outlet[Part] = Outlet(desk.mailbox)
-        feed.outlet = outlet
-        feed.task = asyncio.current_task(desk.mailbox.loop)
-        place: Place | None = None
-        run = self._make_run(app, environ, outlet, self._host)
-        take = outlet.take
-        extensions = scope.get("extensions")
-        if extensions and EARLY_HINT in extensions:
-            hints = EarlyHints(run, outlet, send, interim=scope.get("http_version") != "1.0")
-            environ["wsgi.early_hints"] = hints
-            take = hints.final_part
-        try:
-            try:
-                environ["bridge.client_disconnected"] = feed.client_disconnected
-                workers = self._pool.workers
-                if feed.wanted:
-                    if not ANCESTORS.get():
-                        workers.check_room()  # before a body is waited for
-                    desk.watchkeeper.add(feed)
-                    environ["wsgi.input"] = await feed.prefetch()
-                else:
-                    environ["wsgi.input"] = Input(feed)
-                place = queue(workers, run, outlet, desk.worker, self._queue_timeout)
-                desk.watchkeeper.add(feed)
-                first = take() if self._request_timeout is None else self._first_part(take)
-                head, data, more = await first
-                if place is not None:
-                    place.begun()
-                    place = None
-                if feed.refusal is not None:
-                    raise feed.refusal  # 413 or 408, whatever the app made of it
-            except (PeerProtocolError, Overloaded, RequestTimedOut, ReceiveTimedOut) as exc:
-                return await self._refuse(send, exc)
-            await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
-            if more and more is not True:
-                await self._send_file(more, send, extensions or (), feed)
-                if run.context:
-                    copy_changes(run.context)
-                completed = True
-                return _COMPLETED
-            while more:
-                feed.watch()  # a stream: learn of a lost client (AA-12)
-                if len(data) > _PIECE_BYTES:
-                    data = await _send_pieces(send, data, outlet)
-                await send({"type": "http.response.body", "body": data, "more_body": True})
-                size, data = len(data), b""  # the block is gone before the app makes the next one
-                outlet.sent(size + BLOCK_OVERHEAD_BYTES)
-                _, data, more = await outlet.take()
-            if run.context:
-                copy_changes(run.context)  # seen by the middleware outside as soon as all is complete
-            if len(data) > _PIECE_BYTES:
-                data = await _send_pieces(send, data, outlet)
-            await send({"type": "http.response.body", "body": data, "more_body": False})
-            completed = True
-            return _COMPLETED
-        except ClientDisconnected:
-            feed.lost = True  # ordinary life: the run is told, and ends in its thread (AA-11)
-            return self._count(Outcome.DISCONNECTED)
-        except BaseException as exc:  # of the app; or the server cancels, or its send() fails
-            feed.lost = True
-            outcome = self._count(outcome_of(exc))
-            if feed.stalled(exc):
-                return outcome
-            raise
-        finally:
-            desk.watchkeeper.remove(feed)
-            outlet.close()
-            feed.close()
-            if place is not None:
-                place.leave()
-            if run.piece is not None:
-                run.piece.close()
-            if meter is not None:
-                meter.count(arrived, feed.received, run.sent, completed=completed)
-
-    async def _send_file(
-        self, piece: FilePiece, send: Send, offered: Collection[str], feed: BodyFeed
-    ) -> None:
-        def watch() -> None:
-            feed.watch()
-            if feed.lost:
-                raise ClientDisconnected
-
-        feed.leave_to_server()
-        await piece.send(send, offered, watch)
-
-    async def _refuse(self, send: Send, error: Refusal) -> Outcome:
-        body, headers = refusal(error.status_hint)
-        await send({"type": "http.response.start", "status": error.status_hint, "headers": headers})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
-        return self._count(outcome_of(error))
-
-    def _count(self, outcome: Outcome) -> Outcome:
-        self._tally.count(outcome)
-        return outcome
-
-    async def _first_part(self, take: Callable[[], Awaitable[Part]]) -> Part:
-        try:
-            async with asyncio.timeout(self._request_timeout) as limit:
-                return await take()
-        except TimeoutError:
-            if not limit.expired():
-                raise  # it is the app's own
-            # The thread cannot be stopped; it ends at the next thing that it asks of the bridge.
-            raise RequestTimedOut(f"{self.name} did not answer in time") from None
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket, or refuse it cleanly before anything is accepted (AA-03, S-30)."""
@@ -375,18 +229,19 @@ class WSGIToASGI:
             body, headers = refusal(exc.status_hint)
             await deny(scope, send, exc.status_hint, headers, body)
 
-    def _desk_here(self) -> _Desk:
+    def _desk_here(self) -> Desk:
         loop = asyncio_loop()
         desk = self._desk
         if desk is None or desk.mailbox.loop is not loop:
             # Another loop than last time: the requests of the former keep what they have (AA-15).
-            desk = self._desk = _Desk(loop)
+            desk = self._desk = Desk(loop)
             self._desks.add(desk)
         return desk
 
     def stats(self) -> AdapterStats:
         """Tell what the adapter does now; from any thread."""
-        workers, desks, meter = self._pool.workers, list(self._desks), self._meter
+        settings, desks = self._settings, list(self._desks)
+        workers = settings.pool.workers
         idle = workers.idle
         return AdapterStats(
             app=self.name,
@@ -397,10 +252,10 @@ class WSGIToASGI:
             idle_threads=idle,
             websockets=0 if self._websockets is None else len(self._websockets),
             background_tasks=0,
-            outcomes=self._tally.read(),
+            outcomes=settings.tally.read(),
             crossings=sum(desk.mailbox.delivered for desk in desks),
             wakeups=sum(desk.mailbox.wakeups for desk in desks),
-            measured=None if meter is None else meter.read(),
+            measured=None if settings.meter is None else settings.meter.read(),
         )
 
     # ------------------------------------------------------------ lifecycle
@@ -429,36 +284,15 @@ class WSGIToASGI:
         The threads of a `pool` stay. ASGI apps that the app has started, by calling them through bridges, are
         shut down. Blocks: not to be called on the event loop. A request that comes later starts all anew.
         """
-        timeout = self._shutdown_timeout
+        settings, timeout = self._settings, self._shutdown_timeout
         ended = self._websockets is None or self._websockets.close(timeout)
         if self._owns_pool:
-            ended = self._pool.end(timeout) and ended
+            ended = settings.pool.end(timeout) and ended
         else:
-            ended = self._pool.workers.drain(lambda job: serves(job, self._host), timeout) and ended
-        self._host.begun.close()
+            ended = settings.pool.workers.drain(lambda job: serves(job, settings.host), timeout) and ended
+        settings.host.begun.close()
         if not ended:
             _log.warning("%s: requests still run after a shutdown timeout of %s s", self.name, timeout)
-
-
-class _Desk:
-    """What the requests of one loop share."""
-
-    __slots__ = ("__weakref__", "mailbox", "watchkeeper", "worker")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.mailbox = Mailbox(loop)
-        self.watchkeeper = Watchkeeper(loop)
-        self.worker = current_worker()  # a WSGI app may run a loop of its own in its thread
-
-
-async def _send_pieces(send: Send, data: bytes, outlet: Outlet[Part]) -> bytes:
-    """Send a large block piece by piece, so that progress can be seen; give the last one, unsent."""
-    rest = memoryview(data)
-    while len(rest) > _PIECE_BYTES:
-        await send({"type": "http.response.body", "body": bytes(rest[:_PIECE_BYTES]), "more_body": True})
-        rest = rest[_PIECE_BYTES:]
-        outlet.sent(_PIECE_BYTES)
-    return bytes(rest)
 
 
 def _shared(pool: ThreadPool, own: ThreadPool, *hooks: object) -> ThreadPool:

@@ -111,7 +111,7 @@ def test_an_adapter_among_the_entries_is_used_where_it_is_needed() -> None:
     needed = Stack(WSGITold(), [ASGILayer, crossing, WSGILayer])
     not_needed = Stack(ASGITold(), [ASGILayer, crossing])
 
-    assert needed.asgi.app._pool.threads == 3  # type: ignore[attr-defined]
+    assert needed.asgi.app._settings.pool.threads == 3  # type: ignore[attr-defined]
     assert isinstance(not_needed.asgi.app, ASGITold)  # type: ignore[attr-defined]
     assert [layer.kind for layer in needed.plan().layers] == ["asgi", "wsgi", "wsgi"]
 

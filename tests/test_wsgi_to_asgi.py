@@ -266,7 +266,7 @@ def test_an_asgi_app_is_refused_at_construction(app: Any) -> None:
 async def test_a_request_that_meets_a_closed_pool_is_told_503() -> None:
     """Another thread closed the adapter between two steps of this request."""
     adapter = WSGIToASGI(hello)
-    adapter._pool.workers.close(0)
+    adapter._settings.pool.workers.close(0)
 
     exchange = await get(adapter)
 

@@ -60,10 +60,11 @@ class Tally:
         self._lock = threading.Lock()
         self._counts = {outcome: 0 for outcome in Outcome if outcome is not _COMPLETED}
 
-    def count(self, outcome: Outcome) -> None:
-        """Count one; not of those that are completed."""
+    def count(self, outcome: Outcome) -> Outcome:
+        """Count one, not of those that are completed, and give it back."""
         with self._lock:
             self._counts[outcome] += 1
+        return outcome
 
     def read(self) -> dict[Outcome, int]:
         """Give the counts."""

@@ -72,11 +72,12 @@ class WSGIRun:
 
     Attributes:
         host: the same.
+        outlet: the same.
         piece: a file that is the body; whoever serves the request closes it at its end.
         context: a copy of that of the ASGI task, so that its variables are seen.
     """
 
-    __slots__ = ("_app", "_cycle", "_environ", "_method", "_outlet", "_wrote", "context", "host", "piece")
+    __slots__ = ("_app", "_cycle", "_environ", "_method", "_wrote", "context", "host", "outlet", "piece")
 
     def __init__(
         self,
@@ -88,7 +89,7 @@ class WSGIRun:
         self._app = app
         self._environ = environ
         self._method: str = environ["REQUEST_METHOD"]
-        self._outlet = outlet
+        self.outlet = outlet
         self._cycle = ResponseCycle()
         self._wrote = False
         self.host = host
@@ -107,7 +108,7 @@ class WSGIRun:
 
     def __call__(self) -> None:
         """Run the request; called by a worker thread. Never raises."""
-        if self._outlet.closed:  # the client left while this waited: the app is not bothered (AA-12)
+        if self.outlet.closed:  # the client left while this waited: the app is not bothered (AA-12)
             return
         try:
             self.context.run(self._serve)
@@ -190,7 +191,7 @@ class WSGIRun:
         body = cycle.whole(body)
         if cycle.excess:
             self._warn_excess()
-        self._outlet.put((cycle.held, body, False), 0)
+        self.outlet.put((cycle.held, body, False), 0)
         return True
 
     def _hand_over(self, wrapper: FileWrapper) -> bool:
@@ -207,7 +208,7 @@ class WSGIRun:
             return False
         cycle.file(piece.count)
         self._close(wrapper)
-        self._outlet.put((head, b"", piece), 0)  # if it raises, `_fail()` closes the piece
+        self.outlet.put((head, b"", piece), 0)  # if it raises, `_fail()` closes the piece
         return True
 
     def _send(self, block: bytes) -> None:
@@ -221,13 +222,13 @@ class WSGIRun:
         block = cycle.data(block)
         head = cycle.held
         if not cycle.full:
-            self._outlet.put((head, block, True), len(block) + BLOCK_OVERHEAD_BYTES)
+            self.outlet.put((head, block, True), len(block) + BLOCK_OVERHEAD_BYTES)
             return
         if cycle.excess:
             self._warn_excess()
         if not was_done:  # the last byte is known: the end goes with it, and `_end` has nothing left to say
             cycle.end()
-            self._outlet.put((head, block, False), 0)
+            self.outlet.put((head, block, False), 0)
 
     def _end(self) -> None:
         cycle = self._cycle
@@ -236,7 +237,7 @@ class WSGIRun:
         if not cycle.committed and cycle.head is not None:
             cycle.head.declare_whole(0)
         cycle.end()
-        self._outlet.put((cycle.held, b"", False), 0)
+        self.outlet.put((cycle.held, b"", False), 0)
 
     # ------------------------------------------------------------ ends
 
@@ -252,7 +253,7 @@ class WSGIRun:
             self._log(logging.ERROR, "failed in close() of its response", exc)
 
     def _fail(self, exc: BaseException) -> None:
-        if self._outlet.closed:
+        if self.outlet.closed:
             if self.piece is not None:
                 self.piece.close()  # nobody takes it any more
             if not isinstance(exc, OSError):
@@ -266,7 +267,7 @@ class WSGIRun:
             wrapped = AppProtocolError(f"the WSGI app {self.host.name} raised {type(exc).__name__}")
             wrapped.__cause__ = exc
             exc = wrapped
-        self._outlet.fail(exc)
+        self.outlet.fail(exc)
 
     def _warn_excess(self) -> None:
         self._log(logging.WARNING, "sent more than its Content-Length or status allows; it was cut")

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from bridge._protocol.handshake import Answer, answer_from_bytes, scope_as_upgrade
-from bridge._protocol.limits import Limits
 from bridge._protocol.request import environ_from_scope
 from bridge._protocol.websocket import (
     ABNORMAL,
@@ -27,9 +26,10 @@ from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.outlet import Outlet
 from bridge._runtime.websocket_app import WebSocketCall, means_closed
 from bridge._runtime.websocket_channel import Channel, check_size, open_channel
-from bridge._runtime.wsgi_run import MakeRun, Part, WSGIHost
+from bridge._runtime.wsgi_run import Part
+from bridge._runtime.wsgi_settings import WSGISettings
 from bridge.errors import AppProtocolError, ClientDisconnected, RequestTimedOut
-from bridge.types import Environ, Message, Receive, Scope, Send, WSGIApp
+from bridge.types import Message, Receive, Scope, Send, WSGIApp
 
 __all__ = ["DENIAL", "WSGIWebSocket"]
 
@@ -44,47 +44,34 @@ class WSGIWebSocket:
         app: the WSGI app.
         scope: of the connection; its `websocket.connect` has been received.
         mailbox: of the loop.
-        template: the keys of the environ that are the same for each request.
-        limits: what of the request, and of a message, is refused.
-        refuse_underscores: see `WSGIToASGI`.
-        accept_timeout: how long the app may take to accept or to deny, in seconds; None for no limit.
-        host: of the app.
-        make_run: makes the call of the app.
+        settings: of the adapter; `request_timeout` is how long the app may take to accept or to deny.
 
     Raises:
         PeerProtocolError: the request cannot be translated safely.
         Overloaded: there is no descriptor for it.
     """
 
-    def __init__(
-        self,
-        app: WSGIApp,
-        scope: Scope,
-        mailbox: Mailbox,
-        template: Environ,
-        limits: Limits,
-        *,
-        refuse_underscores: bool,
-        accept_timeout: float | None,
-        host: WSGIHost,
-        make_run: MakeRun,
-    ) -> None:
+    def __init__(self, app: WSGIApp, scope: Scope, mailbox: Mailbox, settings: WSGISettings) -> None:
         from bridge._protocol.frames import Frames
 
         key = base64.b64encode(os.urandom(16)).decode("ascii")
+        limits = settings.limits
         environ = environ_from_scope(
-            scope_as_upgrade(scope, key), template, limits, refuse_underscores=refuse_underscores
+            scope_as_upgrade(scope, key),
+            settings.template,
+            limits,
+            refuse_underscores=settings.refuse_underscores,
         )
         self._scope = scope
         self._key = key
-        self._accept_timeout = accept_timeout
+        self._accept_timeout = settings.request_timeout
         self._max_bytes = limits.max_message_bytes
         self._outlet: Outlet[Part] = Outlet(mailbox)
         self._cycle = WebSocketCycle(scope.get("subprotocols") or ())
         frames = Frames(client=True, max_message_bytes=limits.max_message_bytes)
         self._channel = Channel(frames, awaits_head=True)
         self._first_part: asyncio.Future[Part] | None = None
-        self.call = WebSocketCall(app, environ, self._outlet, host, make_run)
+        self.call = WebSocketCall(app, environ, self._outlet, settings.host, settings.make_run)
 
     async def serve(
         self, submit: Callable[[Callable[[], None]], object], receive: Receive, send: Send

@@ -147,9 +147,9 @@ async def test_a_request_that_waits_too_long_is_told_503_and_never_runs() -> Non
 
 async def test_a_request_that_has_got_a_thread_in_time_may_take_longer() -> None:
     app = Held()
-    adapter = WSGIToASGI(app, threads=1, queue_timeout=0.3)
-    first = WSGIToASGI(app, threads=1)
-    adapter._pool = first._pool
+    threads = ThreadPool(1)
+    adapter = WSGIToASGI(app, pool=threads, queue_timeout=0.3)
+    first = WSGIToASGI(app, pool=threads)
     tasks = await started(first, "/first") + await started(adapter, "/second")
     await app.entered(1)
     app.go.set()

@@ -1,0 +1,46 @@
+"""What all requests of one `WSGIToASGI` share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bridge._protocol.limits import Limits
+from bridge._runtime.observing import Meter, Tally
+from bridge._runtime.stall import PeerTimeouts
+from bridge._runtime.thread_pool import ThreadPool
+from bridge._runtime.wsgi_run import MakeRun, WSGIHost
+from bridge.types import Environ
+
+__all__ = ["WSGISettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class WSGISettings:
+    """What all requests of an adapter share; most are its arguments.
+
+    Attributes:
+        host: of the app.
+        pool: whose threads run the app.
+        make_run: makes the call of the app.
+        template: the keys of the environ that are the same for each request.
+        limits: what of a request is refused.
+        refuse_underscores: see `WSGIToASGI`.
+        queue_timeout: how long a request waits for a thread, in seconds; None for as long as it takes.
+        request_timeout: how long the app may take to begin its response, or to accept a WebSocket, in
+            seconds; None for as long as it likes.
+        peer_timeouts: how long the client may make no progress.
+        tally: counts the requests that do not end as they should.
+        meter: counts bytes and durations; None where nobody asked for it.
+    """
+
+    host: WSGIHost
+    pool: ThreadPool
+    make_run: MakeRun
+    template: Environ
+    limits: Limits
+    refuse_underscores: bool
+    queue_timeout: float | None
+    request_timeout: float | None
+    peer_timeouts: PeerTimeouts
+    tally: Tally
+    meter: Meter | None
