@@ -8,13 +8,14 @@ from typing import Any, Final, Literal
 
 from bridge._protocol.handshake import is_handshake
 from bridge._protocol.head import status_line
-from bridge._protocol.headers import content_length, native_from_raw_headers
+from bridge._protocol.headers import content_length
 from bridge._protocol.kind import kind_of
 from bridge._protocol.limits import Limits, check_seconds
 from bridge._protocol.observation import AdapterStats, Observer, outcome_of
 from bridge._protocol.refusal import refusal
 from bridge._protocol.request import scope_from_environ
 from bridge._protocol.request_body import RequestBodyCycle
+from bridge._protocol.response_headers import native_from_raw_headers
 from bridge._protocol.sendfile import FILE_BLOCK_BYTES, PATHSEND
 from bridge._runtime.app_life import AppLife
 from bridge._runtime.asgi_run import ASGIRun

@@ -23,9 +23,9 @@ from bridge._protocol.handshake import (
     scope_of_websocket,
 )
 from bridge._protocol.head import status_line
-from bridge._protocol.headers import native_from_raw_headers
 from bridge._protocol.limits import Limits
 from bridge._protocol.request import scope_from_environ
+from bridge._protocol.response_headers import native_from_raw_headers
 from bridge._protocol.websocket import NORMAL
 from bridge._runtime.asgi_websocket import ASGIWebSocket, Part, Verdict
 from bridge._runtime.hooks import Hook

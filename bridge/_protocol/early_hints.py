@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from bridge._protocol.head import Head
-from bridge._protocol.headers import native_from_raw_headers, raw_from_native_headers, raw_headers
+from bridge._protocol.response_headers import native_from_raw_headers, raw_from_native_headers, raw_headers
 
 __all__ = ["EARLY_HINT", "InterimHead", "links_from_native", "native_from_links"]
 

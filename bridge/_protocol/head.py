@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
 
-from bridge._protocol.headers import content_length, raw_from_native_headers, raw_headers
+from bridge._protocol.headers import content_length
+from bridge._protocol.response_headers import raw_from_native_headers, raw_headers
 from bridge.errors import AppProtocolError
 from bridge.types import RawHeaders
 

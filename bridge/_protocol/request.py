@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from bridge._protocol.early_hints import EARLY_HINT
-from bridge._protocol.headers import add_request_headers, headers_from_environ, is_token
+from bridge._protocol.headers import is_token
 from bridge._protocol.limits import Limits
 from bridge._protocol.paths import (
     check_path,
@@ -22,6 +22,7 @@ from bridge._protocol.paths import (
     text_from_native,
     trim_prefix,
 )
+from bridge._protocol.request_headers import add_request_headers, headers_from_environ
 from bridge._protocol.tls import add_tls, tls_from_environ
 from bridge.errors import PeerProtocolError
 from bridge.types import Environ, RawHeaders, Scope

@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable
 from enum import Enum
 from typing import Final, NamedTuple
 
-from bridge._protocol.headers import raw_headers
+from bridge._protocol.response_headers import raw_headers
 from bridge.errors import AppProtocolError, AppTypeError, ClientDisconnected
 from bridge.types import Message, RawHeaders
 

@@ -9,17 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge._protocol import headers, paths, request, response
-from bridge._protocol.headers import (
-    add_request_headers,
-    content_length,
-    headers_from_environ,
-    is_token,
+from bridge._protocol import headers, paths, request, request_headers, response, response_headers
+from bridge._protocol.headers import content_length, is_token
+from bridge._protocol.limits import Limits
+from bridge._protocol.request_headers import add_request_headers, headers_from_environ
+from bridge._protocol.response_headers import (
     native_from_raw_headers,
     raw_from_native_headers,
     raw_headers,
 )
-from bridge._protocol.limits import Limits
 from bridge.errors import AppProtocolError, PeerProtocolError
 from tests._protocol.strategies import (
     CONTROL_BYTES,
@@ -522,7 +520,7 @@ def test_a_megabyte_of_anything_is_judged(way: Way, error: Error, status: int, h
 
 PATTERNS = [
     pytest.param(pattern.pattern, id=f"{module.__name__.rpartition('.')[2]}.{name}")
-    for module in (headers, paths, request, response)
+    for module in (headers, request_headers, response_headers, paths, request, response)
     for name, pattern in vars(module).items()
     if isinstance(pattern, re.Pattern)
 ]
@@ -656,26 +654,32 @@ def test_response_fields_keep_their_order_and_are_never_joined() -> None:
 
 # ---------------------------------------------------------------- what is kept between requests
 
+KEPT = [
+    (request_headers, "_environ_keys"),
+    (request_headers, "_field_names"),
+    (response_headers, "_raw_names"),
+    (response_headers, "_native_names"),
+]
+
 
 @pytest.mark.spec("SEC-18")
 def test_invented_names_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    for table in ("_environ_keys", "_field_names", "_raw_names", "_native_names"):
-        monkeypatch.setattr(headers, table, {})
+    for module, table in KEPT:
+        monkeypatch.setattr(module, table, {})
     for i in range(5_000):
         asgi_request(b"x-flood-a%d" % i, b"")
         wsgi_request(b"x-flood-b%d" % i, b"")
         wsgi_response(b"x-flood-c%d" % i, b"")
         asgi_response(b"x-flood-d%d" % i, b"")
 
-    kept = (headers._environ_keys, headers._field_names, headers._raw_names, headers._native_names)
-    assert [len(names) for names in kept] == [2_048] * 4
+    assert [len(getattr(module, table)) for module, table in KEPT] == [2_048] * 4
     assert asgi_request(b"x-flood-a4999", b"v") == (b"x-flood-a4999", b"v")
 
 
 @pytest.mark.spec("SEC-08", "SEC-18")
 def test_invented_hosts_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     known = set[str]()
-    monkeypatch.setattr(headers, "_known_hosts", known)
+    monkeypatch.setattr(request_headers, "_known_hosts", known)
 
     environ_with((b"host", b"l" * 1_000))
     for i in range(3_000):
@@ -702,5 +706,5 @@ def test_a_long_name_is_translated_but_not_kept(way: Way, error: Error, status: 
 
     assert way(name, b"v") == (name, b"v")
 
-    kept = (headers._environ_keys, headers._field_names, headers._raw_names, headers._native_names)
+    kept = [getattr(module, table) for module, table in KEPT]
     assert max(len(known) for names in kept for known in names) <= 69  # "HTTP_" and 64
