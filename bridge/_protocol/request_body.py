@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.errors import BodyTooLarge, ClientDisconnected
+from bridge.errors import BodyTooLarge, ClientDisconnected, ProtocolError
+from bridge.types import Message
 
-__all__ = ["LEAST_READ_BYTES", "MOST_READ_BYTES", "RequestBodyCycle", "read_bytes"]
+__all__ = ["LEAST_READ_BYTES", "MOST_READ_BYTES", "RequestBodyCycle", "data_from_event", "read_bytes"]
 
 LEAST_READ_BYTES: Final = 64 * 1024
 """What a WSGI server is asked for at once, whether it is there or not."""
@@ -82,3 +83,17 @@ class RequestBodyCycle:
         """
         if self.length is not None and self.received < self.length:
             raise ClientDisconnected(f"the request body ended after {self.received} of {self.length} bytes")
+
+
+def data_from_event(event: Message) -> bytes | None:
+    """Give the bytes that an event of `receive()` brings; None for a disconnect (AA-08, AA-09).
+
+    Raises:
+        ProtocolError: it is of another kind.
+    """
+    kind = event["type"]
+    if kind == "http.request":
+        return event.get("body") or b""
+    if kind == "http.disconnect":
+        return None
+    raise ProtocolError(f"receive() gave {kind!r} to an http request")

@@ -1,8 +1,7 @@
-"""The request body of a WSGI app under an ASGI server: `wsgi.input` over pulled events.
+"""The request body of a WSGI app under an ASGI server, on its way from `receive()` to the thread.
 
-`BodyFeed` stands on the loop and owns `receive()`: one consumer of it at a time (AA-16). `Input` is what
-the app holds; it asks the feed on its first read and not before, so that `Expect: 100-continue` stays
-with the app (W-51) and an app that never reads costs nothing.
+`BodyFeed` stands on the loop and owns `receive()`: one consumer of it at a time (AA-16). What the app holds
+is in `wsgi_input`.
 """
 
 from __future__ import annotations
@@ -10,24 +9,20 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
-from collections.abc import Iterator
 from typing import Any, Final
 
-from bridge._protocol.request_body import RequestBodyCycle
+from bridge._protocol.request_body import RequestBodyCycle, data_from_event
 from bridge._runtime.fork import reset_in_child
 from bridge._runtime.inlet import Inlet
-from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.outlet import Outlet
 from bridge._runtime.stall import PeerTimeouts, StallWatch
-from bridge.errors import BodyTooLarge, ClientDisconnected, ProtocolError, ReceiveTimedOut
+from bridge.errors import BodyTooLarge, ClientDisconnected, ReceiveTimedOut
 from bridge.types import Environ, Receive
 
-__all__ = ["BUFFER_BYTES", "BodyFeed", "Input"]
+__all__ = ["BUFFER_BYTES", "BodyFeed"]
 
 BUFFER_BYTES = 256 * 1024
 """How much of a body is pulled ahead of an app that reads it."""
-
-_READ_BYTES = 64 * 1024
 
 _END: Final = b""
 
@@ -56,14 +51,16 @@ class BodyFeed:
     Args:
         environ: of the request: what it says of the body.
         receive: of the ASGI request; awaited as it is given (granian 2.8 needs that).
-        mailbox: of the loop.
+        outlet: of the response; cut when the client has gone.
         limit: the most bytes of a body that are accepted; None for no limit.
         timeouts: how long the client may make no progress.
 
     Attributes:
         wanted: whether a body was announced, and may be fetched before the app asks: not where the client
             waits for `100 Continue`, which the first `receive()` sends (W-51).
-        outlet: of the response; cut when the client has gone.
+        outlet: the same.
+        timeouts: the same.
+        fetching: whether the task waits for the first event of the body.
         task: of the request; None where nobody is to end it.
         lost: whether the request is over without a complete response.
         refusal: set when the body has gone over its limit, or has not come for too long.
@@ -76,20 +73,19 @@ class BodyFeed:
         "_cycle",
         "_ended",
         "_expects_continue",
-        "_fetching",
         "_items",
         "_mailbox",
-        "_overdue",
         "_pump",
         "_receive",
         "_stall",
-        "_timeouts",
         "_watching",
         "closed",
+        "fetching",
         "lost",
         "outlet",
         "refusal",
         "task",
+        "timeouts",
         "wanted",
     )
 
@@ -97,7 +93,7 @@ class BodyFeed:
         self,
         environ: Environ,
         receive: Receive,
-        mailbox: Mailbox,
+        outlet: Outlet[Any],
         limit: int | None,
         timeouts: PeerTimeouts,
     ) -> None:
@@ -105,8 +101,9 @@ class BodyFeed:
         length = int(declared) if declared is not None else None  # digits: `environ_from_scope` has checked
         self._cycle = RequestBodyCycle(length, limit)
         self._receive = receive
-        self._mailbox = mailbox
-        self._timeouts = timeouts
+        self.outlet = outlet
+        self._mailbox = outlet.mailbox
+        self.timeouts = timeouts
         self._expects_continue = "HTTP_EXPECT" in environ
         self.wanted = bool(length) and not self._expects_continue
         self._items: Inlet[bytes | Exception] | None = None  # chunks, then _END or an exception
@@ -115,19 +112,16 @@ class BodyFeed:
         self._pump: asyncio.Task[None] | None = None
         self.closed = False
         self.lost = False
-        self.outlet: Outlet[Any] | None = None
         self.task: asyncio.Task[Any] | None = None
         self.refusal: BodyTooLarge | ReceiveTimedOut | None = None
-        self._fetching = False
-        self._overdue = False
+        self.fetching = False
         self._stall: StallWatch | None = None
 
     def _opened(self) -> Inlet[bytes | Exception]:
         items = self._items
         if items is None:
-            with (
-                _opening.lock
-            ):  # the reader and the pump may both be the first: what one put must not be lost
+            # The reader and the pump may both be the first: what one put must not be lost.
+            with _opening.lock:
                 items = self._items
                 if items is None:
                     items = self._items = Inlet(self._mailbox, BUFFER_BYTES)
@@ -140,19 +134,12 @@ class BodyFeed:
 
     # ------------------------------------------------------------ in the thread
 
-    def pull(self) -> bytes:
-        """Give the next piece of the body; empty at its end.
-
-        Ends with data, with the end of the body, of the connection or of the request, or when the loop
-        is gone.
+    def asked(self) -> Inlet[bytes | Exception]:
+        """Give what the pieces of the body come through, and have them pulled.
 
         Raises:
-            ClientDisconnected: the client left before the body was complete; this is no end of file (W-29).
-            ReceiveTimedOut: the client sent nothing for `receive_timeout`.
-            BodyTooLarge: the body is over its limit.
+            ClientDisconnected: the request is over, and nothing is left of its body.
         """
-        if self._overdue:
-            raise ReceiveTimedOut
         items = self._items
         if items is None:
             # Made here before the loop hears of it, and `closed` looked at after it is made, as `close()`
@@ -163,18 +150,7 @@ class BodyFeed:
                 raise ClientDisconnected("the request is over")
             if self._pump is None:
                 self._mailbox.post(self.start)
-        try:
-            item = items.get(timeout=self._timeouts.receive)
-        except TimeoutError:
-            self._overdue = True
-            self.refusal = ReceiveTimedOut()
-            raise self.refusal from None
-        if item and not isinstance(item, Exception):
-            return item
-        items.unget(item)  # the end stays the end, for whoever reads again (W-21, W-30)
-        if isinstance(item, Exception):
-            raise item
-        return _END
+        return items
 
     def client_disconnected(self) -> bool:
         """Tell whether the client is known to have left; what `environ["bridge.client_disconnected"]` is.
@@ -194,26 +170,26 @@ class BodyFeed:
 
     # ------------------------------------------------------------ on the loop
 
-    async def prefetch(self) -> io.BytesIO | Input:
+    async def prefetch(self) -> io.BytesIO | None:
         """Take the first event in the request's own task, before a thread is taken.
 
         Returns:
-            What the app is to read: the whole body if it came in one event, else one that pulls the rest.
+            The whole body if it came in one event; None where the rest is to be pulled.
 
         Raises:
             ClientDisconnected: the client left, or sent less than it declared.
             ReceiveTimedOut: the client sent nothing for `receive_timeout`.
             BodyTooLarge: the body is over its limit.
         """
-        self._fetching = True
+        self.fetching = True
         try:
             event = await self._receive()
         except asyncio.CancelledError as exc:
             if self._stall is not None and self._stall.claims(exc):
                 raise ReceiveTimedOut from None
             raise
-        self._fetching = False
-        data = self._data_of(event)
+        self.fetching = False
+        data = data_from_event(event)
         if data is None:
             self._ended = True
             raise ClientDisconnected()
@@ -223,7 +199,7 @@ class BodyFeed:
             self._cycle.end()
             return io.BytesIO(data)
         self._feed(data)
-        return Input(self)
+        return None
 
     def start(self) -> None:
         """Pull until the end of the body."""
@@ -241,23 +217,10 @@ class BodyFeed:
         """Watch a request that takes its time, unless that would be rude; end it if its client stalls."""
         if self.closed:
             return
-        if self._stall is None and self.task is not None and self._timeouts.shortest is not None:
-            self._stall = StallWatch(self, self.task, self._timeouts)
-        if not self._expects_continue and not self._fetching:
+        if self._stall is None and self.task is not None and self.timeouts.shortest is not None:
+            self._stall = StallWatch(self, self.task)
+        if not self._expects_continue and not self.fetching:
             self.watch()
-
-    def awaited(self) -> tuple[bool, int] | None:
-        """See `Stallable`. The body that the app waits for is not the task's: `pull()` has its own clock."""
-        if self._fetching:
-            return True, 0
-        outlet = self.outlet
-        return (False, outlet.progress) if outlet is not None and outlet.sending else None
-
-    def give_up(self) -> None:
-        """Free the thread: the task is about to end."""
-        self.lost = True
-        if self.outlet is not None:
-            self.outlet.close()
 
     def leave_to_server(self) -> None:
         """Look for a stalled client no more: the server sends a file, without a sign of its progress."""
@@ -283,7 +246,7 @@ class BodyFeed:
         try:
             while self._watching or not self._ended:
                 event = await self._receive()
-                data = self._data_of(event)
+                data = data_from_event(event)
                 if data is None:
                     self._disconnected()
                     return
@@ -324,81 +287,4 @@ class BodyFeed:
         self._end(ClientDisconnected("the client disconnected before its request body was complete"))
         self._watching = False
         self.lost = True
-        if self.outlet is not None:
-            self.outlet.cut()
-
-    @staticmethod
-    def _data_of(event: Any) -> bytes | None:
-        """Give the bytes of an event; None for a disconnect (AA-08, AA-09)."""
-        kind = event["type"]
-        if kind == "http.request":
-            return event.get("body") or b""
-        if kind == "http.disconnect":
-            return None
-        raise ProtocolError(f"receive() gave {kind!r} to an http request")
-
-
-class Input:
-    """The `wsgi.input` of a body that is not there yet (PEP 3333 "Input and Error Streams").
-
-    The standard library's BufferedReader does the reading; it is made on the first read, because most
-    requests have no body and it costs as much as the rest of the environ.
-    """
-
-    __slots__ = ("_feed", "_reader")
-
-    def __init__(self, feed: BodyFeed) -> None:
-        self._feed = feed
-        self._reader: io.BufferedReader | None = None
-
-    def _open(self) -> io.BufferedReader:
-        if self._reader is None:
-            self._reader = io.BufferedReader(_Raw(self._feed), _READ_BYTES)
-        return self._reader
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Read `size` bytes, fewer only at the end; all that is left without a size."""
-        return self._open().read(size)
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        """Read to the next LF, or `size` bytes of the line."""
-        return self._open().readline(size)
-
-    def readlines(self, hint: int | None = -1, /) -> list[bytes]:
-        """Read lines; stop after the one with which `hint` bytes are reached."""
-        return self._open().readlines(-1 if hint is None else hint)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._open())
-
-    def __getattr__(self, name: str) -> Any:
-        """Offer the rest of a binary reader: read1, readinto, peek, readable and so on."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self._open(), name)
-
-
-class _Raw(io.RawIOBase):
-    """The feed as a raw stream: `readinto` is all that BufferedReader needs."""
-
-    def __init__(self, feed: BodyFeed) -> None:
-        self._feed = feed
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        if not self._rest:
-            self._rest = memoryview(self._feed.pull())
-        size = min(len(buffer), len(self._rest))
-        buffer[:size] = self._rest[:size]
-        self._rest = self._rest[size:]
-        return size
-
-    def readall(self) -> bytes:
-        pieces = [bytes(self._rest)]
-        self._rest = memoryview(b"")
-        while data := self._feed.pull():
-            pieces.append(data)
-        return b"".join(pieces)
+        self.outlet.cut()

@@ -31,16 +31,16 @@ class Outlet(Generic[T]):
         "_gate",
         "_high",
         "_items",
-        "_mailbox",
         "_posted",
         "_sent",
         "_taken",
         "_waiter",
         "closed",
+        "mailbox",
     )
 
     def __init__(self, mailbox: Mailbox, high_water_bytes: int = HIGH_WATER_BYTES) -> None:
-        self._mailbox = mailbox
+        self.mailbox = mailbox
         self._high = high_water_bytes
         self._items: deque[T] = deque()
         self._waiter: asyncio.Future[None] | None = None
@@ -72,7 +72,7 @@ class Outlet(Generic[T]):
         # Read after the append, as the task looks at the items after it set its waiter: one of the two
         # always sees the other.
         if self._waiter is not None:
-            self._mailbox.post(self._wake)
+            self.mailbox.post(self._wake)
         self._posted += size
         if self._posted - self._sent > self._high:
             self._wait_for_room()
@@ -81,12 +81,12 @@ class Outlet(Generic[T]):
         """Have `take()` raise `error` after the items that are there."""
         self._error = error
         if self._waiter is not None:
-            self._mailbox.post(self._wake)
+            self.mailbox.post(self._wake)
 
     def _wait_for_room(self) -> None:
         gate = self._gate
         if gate is None:
-            gate = self._gate = self._mailbox.queue_type()
+            gate = self._gate = self.mailbox.queue_type()
         low = self._high // 2
         while self._posted - self._sent > low and not self.closed:
             self._blocked = True
@@ -95,7 +95,7 @@ class Outlet(Generic[T]):
             try:
                 gate.get(timeout=LOOK_UP_SECONDS)
             except Empty:
-                if self._mailbox.loop.is_closed():
+                if self.mailbox.loop.is_closed():
                     self.closed = True
         self._blocked = False
         if self.closed:
@@ -120,7 +120,7 @@ class Outlet(Generic[T]):
                     raise self._error
                 finally:
                     self._error = None  # this frame is in its traceback: break the cycle
-            waiter = self._waiter = self._mailbox.loop.create_future()
+            waiter = self._waiter = self.mailbox.loop.create_future()
             try:
                 if not self._items and self._error is None:
                     await waiter

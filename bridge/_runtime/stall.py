@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bridge._runtime.body import BodyFeed
 
 __all__ = ["PeerTimeouts", "StallWatch"]
 
@@ -38,20 +41,6 @@ class PeerTimeouts:
         return min((seconds for seconds in (self.send, self.receive) if seconds is not None), default=None)
 
 
-class Stallable(Protocol):
-    """A request, seen from its peer."""
-
-    def awaited(self) -> tuple[bool, int] | None:
-        """Tell what the task of the request waits for the peer to do; None where it waits for the app.
-
-        Returns:
-            Whether to receive, else to send; and a number that changes with any progress.
-        """
-
-    def give_up(self) -> None:
-        """Free what waits for the peer, as if it had left."""
-
-
 class StallWatch:
     """Looks at one request that has outlived its grace, and ends its task where the peer stalls.
 
@@ -59,17 +48,16 @@ class StallWatch:
     free as soon as that gives up.
 
     Args:
-        request: what is looked at.
+        feed: of the request; at least one of its timeouts is set.
         task: the one that serves it; looked at only while it waits.
-        timeouts: of the adapter; at least one is set.
     """
 
-    __slots__ = ("_cancelling", "_loop", "_request", "_seen", "_since", "_task", "_timeouts", "_timer")
+    __slots__ = ("_cancelling", "_feed", "_loop", "_seen", "_since", "_task", "_timeouts", "_timer")
 
-    def __init__(self, request: Stallable, task: asyncio.Task[Any], timeouts: PeerTimeouts) -> None:
-        self._request = request
+    def __init__(self, feed: BodyFeed, task: asyncio.Task[Any]) -> None:
+        self._feed = feed
         self._task = task
-        self._timeouts = timeouts
+        self._timeouts = feed.timeouts
         self._loop = task.get_loop()
         self._seen: tuple[bool, int] | None = None
         self._since = 0.0
@@ -79,7 +67,7 @@ class StallWatch:
 
     def _look(self) -> None:
         now = self._loop.time()
-        seen = self._request.awaited()
+        seen = self._awaited()
         if seen is None or seen != self._seen:
             self._seen, self._since = seen, now
         delay = (self._timeouts.shortest or 0.0) / _LOOKS
@@ -93,11 +81,25 @@ class StallWatch:
                 delay = min(delay, left)
         self._timer = self._loop.call_later(delay, self._look)
 
+    def _awaited(self) -> tuple[bool, int] | None:
+        """Tell what the task waits for its client to do; None where it waits for the app.
+
+        The body that the app waits for is not the task's: `wsgi.input` has a clock of its own.
+
+        Returns:
+            Whether to receive, else to send; and a number that changes with any progress.
+        """
+        if self._feed.fetching:
+            return True, 0
+        outlet = self._feed.outlet
+        return (False, outlet.progress) if outlet.sending else None
+
     def _end(self, *, receiving: bool, timeout: float) -> None:
         what = "sent nothing of its request" if receiving else "took nothing of its response"
         _log.info("%s: a client %s for %s s; the request was ended", self._timeouts.name, what, timeout)
         self._timer = None
-        self._request.give_up()
+        self._feed.lost = True
+        self._feed.outlet.close()  # the thread is free at once
         self._cancelling = self._task.cancelling()
         self._task.cancel()
 

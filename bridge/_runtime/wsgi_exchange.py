@@ -19,7 +19,7 @@ from bridge._protocol.early_hints import EARLY_HINT
 from bridge._protocol.observation import Outcome, outcome_of
 from bridge._protocol.refusal import refusal
 from bridge._protocol.request import environ_from_scope
-from bridge._runtime.body import BodyFeed, Input
+from bridge._runtime.body import BodyFeed
 from bridge._runtime.context import copy_changes
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES
 from bridge._runtime.desk import Desk
@@ -28,6 +28,7 @@ from bridge._runtime.nesting import ANCESTORS
 from bridge._runtime.outlet import Outlet
 from bridge._runtime.queueing import Place, queue
 from bridge._runtime.sendfile import FilePiece
+from bridge._runtime.wsgi_input import Input
 from bridge._runtime.wsgi_run import Part, WSGIRun
 from bridge._runtime.wsgi_settings import WSGISettings
 from bridge.errors import ClientDisconnected, Overloaded, PeerProtocolError, ReceiveTimedOut, RequestTimedOut
@@ -69,11 +70,10 @@ async def serve_wsgi(
         environ = environ_from_scope(
             scope, settings.template, limits, refuse_underscores=settings.refuse_underscores
         )
-        feed = BodyFeed(environ, receive, mailbox, limits.max_body_bytes, settings.peer_timeouts)
+        outlet: Outlet[Part] = Outlet(mailbox)
+        feed = BodyFeed(environ, receive, outlet, limits.max_body_bytes, settings.peer_timeouts)
     except PeerProtocolError as exc:
         return await _refuse(settings, send, exc)
-    outlet: Outlet[Part] = Outlet(mailbox)
-    feed.outlet = outlet
     feed.task = asyncio.current_task(mailbox.loop)
     run = settings.make_run(app, environ, outlet, settings.host)
     extensions = scope.get("extensions")
@@ -154,7 +154,8 @@ async def _first_part(
         if not ANCESTORS.get():
             workers.check_room()  # before a body is waited for
         desk.watchkeeper.add(feed)
-        environ["wsgi.input"] = await feed.prefetch()
+        whole = await feed.prefetch()
+        environ["wsgi.input"] = Input(feed) if whole is None else whole
     else:
         environ["wsgi.input"] = Input(feed)
     place = queue(workers, run, run.outlet, desk.worker, settings.queue_timeout)

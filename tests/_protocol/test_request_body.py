@@ -8,9 +8,11 @@ from bridge._protocol.request_body import (
     LEAST_READ_BYTES,
     MOST_READ_BYTES,
     RequestBodyCycle,
+    data_from_event,
     read_bytes,
 )
-from bridge.errors import BodyTooLarge, ClientDisconnected
+from bridge.errors import BodyTooLarge, ClientDisconnected, ProtocolError
+from bridge.types import Message
 from tests._protocol.strategies import LAW
 
 
@@ -120,3 +122,22 @@ def test_more_than_the_least_is_asked_for_only_where_it_is_there(
 ) -> None:
     """A read that waits keeps the answer from leaving: a client that sends in step with it would hang."""
     assert read_bytes(waiting, left) == size
+
+
+@pytest.mark.spec("AA-08", "AA-09")
+@pytest.mark.parametrize(
+    ("event", "data"),
+    [
+        ({"type": "http.request", "body": b"ab", "more_body": True}, b"ab"),
+        ({"type": "http.request"}, b""),
+        ({"type": "http.request", "body": None}, b""),
+        ({"type": "http.disconnect"}, None),
+    ],
+)
+def test_an_event_brings_bytes_or_a_disconnect(event: Message, data: bytes | None) -> None:
+    assert data_from_event(event) == data
+
+
+def test_an_event_of_another_kind_is_refused() -> None:
+    with pytest.raises(ProtocolError, match=r"websocket\.receive"):
+        data_from_event({"type": "websocket.receive"})
