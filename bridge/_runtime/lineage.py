@@ -55,12 +55,28 @@ def watch_tasks(loop: asyncio.AbstractEventLoop) -> None:
         task: _Task = factory(loop, coro, **options)
         parent = asyncio.current_task(loop)
         if parent is not None and (owner := _owners.get(parent)) is not None and not task.done():
-            owner.spawned(task, parent)
+            if _is_of_the_loop(coro):
+                keep(task)
+            else:
+                owner.spawned(task, parent)
         return task
 
     # Any: the type of a task factory has grown arguments with each version of Python.
     made: Any = make
     loop.set_task_factory(made)
+
+
+def _is_of_the_loop(coro: _Coroutine) -> bool:
+    """Tell whether a task serves its loop for as long as that runs, whoever came first and started it.
+
+    sse-starlette (2 and 3) has one on each loop that asks every half second whether uvicorn ends. Under a
+    WSGI server it never learns of an end: an app that has sent one event stream took all of `task_timeout`
+    to close.
+    """
+    if getattr(coro, "__qualname__", "") != "_shutdown_watcher":
+        return False
+    frame = getattr(coro, "cr_frame", None)
+    return frame is not None and frame.f_globals.get("__name__") == "sse_starlette.sse"
 
 
 def _make_task(loop: asyncio.AbstractEventLoop, coro: _Coroutine, **options: Any) -> _Task:

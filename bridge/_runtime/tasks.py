@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from typing import Any, Final, TypeAlias
 
 from bridge._runtime.asgi_run import ASGIRun
@@ -98,7 +99,7 @@ class TaskSet:
     # ------------------------------------------------------------ ends
 
     async def drain(self, timeout: float | None) -> None:
-        """Wait for all but the residents, for `timeout` seconds at most; then cancel what is left."""
+        """Wait for what the lifespan does not end, for `timeout` seconds at most; then cancel what is left."""
         loop = asyncio.get_running_loop()
         end = None if timeout is None else loop.time() + timeout
         while tasks := self._working():
@@ -117,8 +118,27 @@ class TaskSet:
         await _cancel(tasks)
 
     def _working(self) -> list[_Task]:
-        spawned = (task for task, root in self._spawned.items() if root is not self._resident)
+        spawned = [task for task, root in self._spawned.items() if root is not self._resident]
+        if spawned and self._resident is not None:
+            grouped = _grouped_below({id(t) for t, root in self._spawned.items() if root is self._resident})
+            spawned = [task for task in spawned if id(task) not in grouped]
         return [task for task in (*self._roots, *spawned) if not task.done()]
+
+
+def _grouped_below(owners: set[int]) -> set[int]:
+    """Give the ids of the tasks in the task groups of anyio that these have open, and in turn in theirs.
+
+    A request may start a task in a group of the lifespan, as the `mcp` SDK does for each session. The end of
+    the lifespan is the end of the group: nobody else ends a session whose client has left without a word.
+    """
+    anyio: Any = sys.modules.get("anyio")
+    if anyio is None:
+        return set()
+    parents: dict[int, int | None] = {info.id: info.parent_id for info in anyio.get_running_tasks()}
+    below = owners
+    while more := {task for task, parent in parents.items() if parent in below} - below:
+        below = below | more
+    return below - owners
 
 
 async def _cancel(tasks: list[_Task]) -> None:

@@ -9,8 +9,11 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
+from anyio.abc import TaskStatus
 from fastapi import BackgroundTasks, FastAPI
+from sse_starlette import EventSourceResponse
 
 from bridge import ASGIToWSGI
 from bridge._runtime.loop import LoopThread
@@ -325,6 +328,64 @@ def test_a_task_of_the_lifespan_runs_until_the_shutdown_and_is_cancelled_then(
     assert steps == ["shutdown", "worker ends"]
     assert tasks_of(loop_thread) == 0
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.spec("L-06")
+def test_what_a_request_starts_in_a_task_group_of_the_lifespan_is_left_to_its_shutdown(
+    loop_thread: LoopThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    """So does the `mcp` SDK with each session; that of a client that is gone ends in no other way."""
+    steps: list[str] = []
+
+    async def child() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            steps.append("child ends")
+
+    async def session(task_status: TaskStatus[None]) -> None:
+        async with anyio.create_task_group() as below:
+            below.start_soon(child)
+            await asyncio.sleep(0)  # the child has begun
+            task_status.started()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as group:
+            app.state.group = group
+            yield
+            steps.append("shutdown")
+            group.cancel_scope.cancel()
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/")
+    async def begin() -> None:
+        await app.state.group.start(session)
+
+    adapter = ASGIToWSGI(app, task_timeout=None, loop_thread=loop_thread)
+    assert call(adapter).status == 200
+
+    adapter.close()
+
+    assert steps == ["shutdown", "child ends"]
+    assert tasks_of(loop_thread) == 0
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.spec("A-36")
+def test_the_watcher_of_sse_starlette_is_the_loops_and_no_work_of_a_request(loop_thread: LoopThread) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def events() -> AsyncIterator[str]:
+            yield "one"
+
+        await EventSourceResponse(events())(scope, receive, send)
+
+    adapter = bridged(app, task_timeout=None, loop_thread=loop_thread)
+
+    assert call(adapter).body == b"data: one\r\n\r\n"
+    loop_thread.call(no_background(adapter))
+    adapter.close()
 
 
 # ---------------------------------------------------------------- task factories
