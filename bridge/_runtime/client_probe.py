@@ -40,7 +40,10 @@ def client_has_left(environ: Environ) -> bool:
         return _at_end(found.fileno())
     if "uwsgi.version" in environ:
         uwsgi: Any = sys.modules.get("uwsgi")  # a module of the server's process, in no file
-        return uwsgi is not None and _at_end(uwsgi.connection_fd())
+        try:
+            return uwsgi is not None and _at_end(uwsgi.connection_fd())
+        except SystemError:  # a middleware runs us in a thread of its own, where uWSGI has no request
+            return False
     return False
 
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -53,6 +55,26 @@ def test_a_closed_socket_has_no_client() -> None:
     closed.close()
 
     assert client_has_left({"gunicorn.socket": closed})
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_the_connection_that_uwsgi_tells_is_looked_at(
+    left: bool, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(connection_fd=pair[0].fileno))
+    if left:
+        pair[1].close()
+
+    assert client_has_left({"uwsgi.version": b"2.0.30"}) is left
+
+
+def test_in_a_thread_that_uwsgi_does_not_know_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connection_fd() -> int:
+        raise SystemError("you can call uwsgi api function only from the main callable")
+
+    monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(connection_fd=connection_fd))
+
+    assert not client_has_left({"uwsgi.version": b"2.0.30"})
 
 
 def test_what_waits_in_the_socket_is_counted(pair: Pair) -> None:

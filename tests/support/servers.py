@@ -97,6 +97,8 @@ COMMANDS: dict[str, list[str]] = {
         "--need-app",
         "--threads",
         "4",
+        "--add-header",
+        "Connection: close",
         "--home",
         sys.prefix,
     ],
