@@ -99,7 +99,7 @@ class TaskSet:
     # ------------------------------------------------------------ ends
 
     async def drain(self, timeout: float | None) -> None:
-        """Wait for what the lifespan does not end, for `timeout` seconds at most; then cancel what is left."""
+        """Wait for what the lifespan does not end, `timeout` seconds at most; then cancel what is left."""
         loop = asyncio.get_running_loop()
         end = None if timeout is None else loop.time() + timeout
         while tasks := self._working():
