@@ -13,6 +13,7 @@ from bridge._protocol.kind import kind_of
 from bridge._protocol.limits import Limits, check_patience, check_seconds
 from bridge._protocol.observation import AdapterStats, Observer, outcome_of
 from bridge._protocol.refusal import refusal
+from bridge._runtime.after_request import run_maker
 from bridge._runtime.desk import Desk
 from bridge._runtime.errors_stream import ErrorsStream
 from bridge._runtime.hooks import check_hooks
@@ -24,7 +25,8 @@ from bridge._runtime.sendfile import FileWrapper
 from bridge._runtime.stall import PeerTimeouts
 from bridge._runtime.thread_pool import BACKLOG, THREADS, ThreadPool
 from bridge._runtime.wsgi_exchange import serve_wsgi
-from bridge._runtime.wsgi_run import WSGIHost, run_maker, serves
+from bridge._runtime.wsgi_host import WSGIHost
+from bridge._runtime.wsgi_run import serves
 from bridge._runtime.wsgi_settings import WSGISettings
 from bridge.errors import ConfigurationError, Overloaded, PeerProtocolError, RequestTimedOut
 from bridge.types import Environ, Receive, Scope, Send, WSGIApp

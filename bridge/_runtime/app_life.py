@@ -14,7 +14,7 @@ from bridge._runtime.lineage import keep
 from bridge._runtime.loop import LoopThread
 from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.tasks import TaskSet
-from bridge._runtime.wsgi_run import close_with_caller
+from bridge._runtime.wsgi_host import close_with_caller
 from bridge.errors import ClientDisconnected, LifespanFailed, Overloaded
 from bridge.types import ASGIApp
 

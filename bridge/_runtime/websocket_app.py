@@ -7,8 +7,10 @@ import io
 import socket
 from collections.abc import Callable, Iterable
 
+from bridge._runtime.after_request import MakeRun
 from bridge._runtime.outlet import Outlet
-from bridge._runtime.wsgi_run import MakeRun, Part, WSGIHost
+from bridge._runtime.wsgi_host import WSGIHost
+from bridge._runtime.wsgi_run import Part
 from bridge.errors import Overloaded
 from bridge.types import Environ, ExcInfo, StartResponse, Write, WSGIApp
 

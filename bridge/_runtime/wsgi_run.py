@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextvars
-import functools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from bridge._protocol.head import Head, head_from_wsgi
@@ -13,52 +12,20 @@ from bridge._protocol.paths import text_from_native
 from bridge._protocol.response import ResponseCycle
 from bridge._runtime.context import adopt_locals
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES
-from bridge._runtime.ending import Closable, OpenSet
-from bridge._runtime.hooks import Hook, call_hook
 from bridge._runtime.outlet import Outlet
 from bridge._runtime.request_log import log_request
 from bridge._runtime.sendfile import FilePiece, FileWrapper, file_piece
-from bridge._runtime.worker import Job, current_worker
+from bridge._runtime.worker import Job
+from bridge._runtime.wsgi_host import WSGIHost
 from bridge.errors import AppProtocolError, AppTypeError
 from bridge.types import Environ, ExcInfo, Write, WSGIApp
 
-__all__ = ["MakeRun", "Part", "WSGIHost", "WSGIRun", "close_with_caller", "run_maker", "serves"]
+__all__ = ["Part", "WSGIRun", "serves"]
 
 _log = logging.getLogger("bridge.wsgi")
 
 Part: TypeAlias = "tuple[Head, bytes, bool | FilePiece]"
 """The head, which leaves with the first part, a block, and whether more will come: blocks, or one file."""
-
-
-class WSGIHost:
-    """What the requests of one app share: what it is called, and what was said of it already.
-
-    Args:
-        name: of the app, in log lines and errors.
-        strict: see `WSGIToASGI`.
-
-    Attributes:
-        begun: what the app has started, and ends with its adapter: ASGI apps that it calls through bridges.
-    """
-
-    def __init__(self, name: str, *, strict: bool) -> None:
-        self.name = name
-        self.begun = OpenSet()
-        self._strict = strict
-        self._reported: set[bytes] = set()
-
-    def dropped(self, head: Head) -> None:
-        """Report hop-by-hop fields that were taken out, each once (D-05).
-
-        Raises:
-            AppProtocolError: the host is strict.
-        """
-        names = ", ".join(sorted({name.decode("latin-1") for name in head.dropped}))
-        if self._strict:
-            raise AppProtocolError(f"the app set hop-by-hop headers, which belong to the server: {names}")
-        if not self._reported.issuperset(head.dropped):
-            self._reported.update(head.dropped)
-            _log.warning("%s set hop-by-hop headers; dropped: %s", self.name, names)
 
 
 class WSGIRun:
@@ -291,53 +258,9 @@ class WSGIRun:
         )
 
 
-MakeRun: TypeAlias = Callable[[WSGIApp, Environ, Outlet[Part], WSGIHost], WSGIRun]
-"""Makes the run of a request."""
-
-
-class _RunWithHook(WSGIRun):
-    """A run after which something is called: in the same thread and context, also if it failed."""
-
-    __slots__ = ("_hook",)
-
-    def __init__(
-        self,
-        app: WSGIApp,
-        environ: Environ,
-        outlet: Outlet[Part],
-        host: WSGIHost,
-        *,
-        hook: Hook,
-    ) -> None:
-        super().__init__(app, environ, outlet, host)
-        self._hook = hook
-
-    def __call__(self) -> None:
-        super().__call__()
-        self.context.run(call_hook, self._hook)
-
-
-def run_maker(after_request: Hook | None) -> MakeRun:
-    """Give what makes the runs: without a hook the plain class, so that the hook costs nothing (W-62)."""
-    return WSGIRun if after_request is None else functools.partial(_RunWithHook, hook=after_request)
-
-
 def serves(job: Job, host: WSGIHost) -> bool:
     """Tell whether a job is a request of an adapter."""
     return isinstance(job, WSGIRun) and job.host is host
-
-
-def close_with_caller(item: Closable) -> None:
-    """Have an item closed with the adapter whose request this thread serves, if it serves one.
-
-    No lifespan comes through a WSGI app, and uvicorn ends its process by the signal that has stopped it, so
-    that nothing runs at its exit (0.54, `Server.capture_signals`).
-    """
-    worker = current_worker()
-    if worker is not None:
-        host: WSGIHost | None = getattr(worker.job, "host", None)  # that of a WebSocket has one too
-        if host is not None:
-            host.begun.add(item)
 
 
 def _iterable(kind: type) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bridge._protocol.limits import Limits
+from bridge._runtime.after_request import MakeRun
 from bridge._runtime.observing import Meter, Tally
 from bridge._runtime.stall import PeerTimeouts
 from bridge._runtime.thread_pool import ThreadPool
-from bridge._runtime.wsgi_run import MakeRun, WSGIHost
+from bridge._runtime.wsgi_host import WSGIHost
 from bridge.types import Environ
 
 __all__ = ["WSGISettings"]
