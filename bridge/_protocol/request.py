@@ -109,15 +109,13 @@ def environ_from_scope(
     scheme = scope.get("scheme") or "http"
     if scheme != "http":
         scheme = _URL_SCHEMES.get(scheme, scheme)
-    environ: Environ = {
-        "REQUEST_METHOD": method,
-        "SCRIPT_NAME": script_name,
-        "PATH_INFO": path_info,
-        "QUERY_STRING": query.decode("latin-1"),
-        "SERVER_PROTOCOL": _PROTOCOLS.get(version) or _protocol(version),
-        "wsgi.url_scheme": scheme,
-    }
-    environ.update(template)
+    environ = template.copy()
+    environ["REQUEST_METHOD"] = method
+    environ["SCRIPT_NAME"] = script_name
+    environ["PATH_INFO"] = path_info
+    environ["QUERY_STRING"] = query.decode("latin-1")
+    environ["SERVER_PROTOCOL"] = _PROTOCOLS.get(version) or _protocol(version)
+    environ["wsgi.url_scheme"] = scheme
     if scheme == "https":
         environ["HTTPS"] = "on"  # and no such key on http: some readers take any value for "on" (T-09)
         extensions = scope.get("extensions")
