@@ -17,7 +17,7 @@ __all__ = ["WITHOUT_BODY", "Head", "head_from_asgi", "head_from_wsgi", "status_l
 _STATUS = re.compile(r"[0-9]{3} [\t\x20-\x7e\x80-\xff]*\Z")
 
 # RFC 2616 section 13.5.1 (cited by PEP 3333) and RFC 9110 section 7.6.1. `Trailer` announces what only
-# the trailers extension could send.
+# the trailers extension can send.
 _HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
@@ -48,12 +48,19 @@ class Head:
         length: the declared Content-Length; None if there is none.
         bodiless: HEAD, 204, 205 or 304: no block may follow.
         dropped: the names of the hop-by-hop fields that were taken out.
+        announces: a Trailer field says that trailers may follow.
     """
 
-    __slots__ = ("_tunnel", "bodiless", "dropped", "headers", "length", "status")
+    __slots__ = ("_tunnel", "announces", "bodiless", "dropped", "headers", "length", "status")
 
-    def __init__(self, status: int, headers: RawHeaders, method: str) -> None:
+    def __init__(self, status: int, headers: RawHeaders, method: str, *, trailers: bool = False) -> None:
         """Apply the rules of HTTP to the fields of an app.
+
+        Args:
+            status: as the app gave it.
+            headers: raw, checked.
+            method: of the request.
+            trailers: whether the server can send them, so that a Trailer field may leave.
 
         Raises:
             AppProtocolError: no final status (H-08), or a wrong Content-Length (H-09, H-10).
@@ -68,18 +75,22 @@ class Head:
         self.length: int | None = None
         self.bodiless = status in WITHOUT_BODY or method == "HEAD"
         self.dropped: tuple[bytes, ...] = ()
+        self.announces = False
         self._tunnel = method == "CONNECT" and status < 300  # takes no length (RFC 9110 section 9.3.6)
         ruled = [field for field in headers if field[0] in _RULED]
         if len(ruled) == 1 and ruled[0][0] == b"content-length" and status != 204 and not self._tunnel:
             self.length = _length(ruled[0][1])  # all that the common response has
         elif ruled:
-            self._apply_rules(ruled)
+            self._apply_rules(ruled, trailers=trailers)
         if status == 205:  # RFC 9110 section 15.3.6
             self._without({b"content-length"})
             self._declare(0)
 
-    def _apply_rules(self, ruled: RawHeaders) -> None:
+    def _apply_rules(self, ruled: RawHeaders, *, trailers: bool) -> None:
         names = set(_HOP_BY_HOP)
+        if trailers:
+            names.discard(b"trailer")
+            self.announces = any(name == b"trailer" for name, _ in ruled)
         lengths = set()
         for name, value in ruled:
             if name == b"connection":  # names more fields of this hop (RFC 9110 section 7.6.1)
@@ -119,13 +130,14 @@ def _length(value: bytes) -> int:
     return length
 
 
-def head_from_wsgi(status: object, headers: object, method: str) -> Head:
+def head_from_wsgi(status: object, headers: object, method: str, *, trailers: bool = False) -> Head:
     """Check what an app gave to `start_response`.
 
     Args:
         status: a native string, "404 Not Found"; the reason is dropped (H-24).
         headers: a list of pairs of native strings; copied, so the app may go on changing it (W-44).
         method: of the request.
+        trailers: see `Head`.
 
     Raises:
         AppProtocolError: says which argument broke which rule (W-41, W-42).
@@ -137,7 +149,7 @@ def head_from_wsgi(status: object, headers: object, method: str) -> Head:
         raise AppProtocolError(
             f"start_response got headers of type {type(headers).__name__}: expected a list"
         )
-    return Head(code, raw_from_native_headers(headers), method)
+    return Head(code, raw_from_native_headers(headers), method, trailers=trailers)
 
 
 def _status_code(status: object) -> int:
@@ -156,7 +168,9 @@ def _shown(status: object) -> str:
     return ascii(status[:40]) if isinstance(status, (str, bytes)) else type(status).__name__
 
 
-def head_from_asgi(status: object, headers: Iterable[Iterable[object]], method: str) -> Head:
+def head_from_asgi(
+    status: object, headers: Iterable[Iterable[object]], method: str, *, trailers: bool = False
+) -> Head:
     """Check the `status` and `headers` of an `http.response.start` event.
 
     Raises:
@@ -164,7 +178,7 @@ def head_from_asgi(status: object, headers: Iterable[Iterable[object]], method: 
     """
     if not isinstance(status, int) or isinstance(status, bool):
         raise AppProtocolError(f"http.response.start got a status of type {type(status).__name__}, not int")
-    return Head(int(status), raw_headers(headers), method)
+    return Head(int(status), raw_headers(headers), method, trailers=trailers)
 
 
 def status_line(status: int) -> str:

@@ -24,6 +24,7 @@ from bridge._protocol.paths import (
 )
 from bridge._protocol.request_headers import add_request_headers, headers_from_environ
 from bridge._protocol.tls import add_tls, tls_from_environ
+from bridge._protocol.trailers import SEND_TRAILERS, TRAILERS
 from bridge.errors import PeerProtocolError
 from bridge.types import Environ, RawHeaders, Scope
 
@@ -228,6 +229,8 @@ def scope_from_environ(environ: Environ, limits: Limits) -> Scope:
     extensions: dict[str, Any] = {"tls": tls_from_environ(environ)} if scheme == "https" else {}
     if callable(environ.get("wsgi.early_hints")):
         extensions[EARLY_HINT] = {}
+    if SEND_TRAILERS in environ and callable(environ[SEND_TRAILERS]):
+        extensions[TRAILERS] = {}
     headers = _carried_headers(environ, limits) if "bridge.scope" in environ else None
     if headers is None:
         headers = headers_from_environ(environ, limits)

@@ -65,15 +65,17 @@ class ResponseCycle:
     Attributes:
         state: see the table of this module.
         head: the held or sent head; None while idle.
+        trailed: trailers may follow the body, so its last byte is not the end.
         excess: the app sent more than its Content-Length or its status allows; what was over has been cut
             (W-56, H-03).
     """
 
-    __slots__ = ("_sent", "excess", "head", "state")
+    __slots__ = ("_sent", "excess", "head", "state", "trailed")
 
     def __init__(self) -> None:
         self.state = _IDLE
         self.head: Head | None = None
+        self.trailed = False
         self.excess = False
         self._sent = 0
 
@@ -113,7 +115,7 @@ class ResponseCycle:
     def full(self) -> bool:
         """Whether nothing the app could still send may leave."""
         head = self.head
-        return head is not None and (head.bodiless or self._sent == head.length)
+        return head is not None and (head.bodiless or (self._sent == head.length and not self.trailed))
 
     def start(self, head: Head, *, replace: bool = False) -> None:
         """Hold a head back until the first block.
@@ -123,6 +125,8 @@ class ResponseCycle:
         """
         self._step("restart" if replace else "start")
         self.head = head
+        if replace or head.announces:
+            self.trailed = head.announces  # an error page has no trailers of the page it replaces
 
     def refuse(self) -> None:
         """Note that a start broke a rule: a plain second one stays an error (W-34)."""

@@ -23,7 +23,9 @@ from bridge._protocol.early_hints import EARLY_HINT, native_from_links
 from bridge._protocol.head import Head, head_from_asgi
 from bridge._protocol.request_body import RequestBodyCycle, read_bytes
 from bridge._protocol.response import ResponseCycle
+from bridge._protocol.response_headers import native_from_raw_headers
 from bridge._protocol.sendfile import PATHSEND
+from bridge._protocol.trailers import SEND_TRAILERS, TRAILERS, TrailersCycle, asked_for
 from bridge._runtime.client_probe import bytes_waiting, client_has_left, departure
 from bridge._runtime.context import adopt_locals, copy_changes, forget_changes, keep_until_next
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES
@@ -51,8 +53,12 @@ class _Ask(Enum):
     READ = "read"
 
 
-_Item: TypeAlias = "Part | BaseException | _Ask | list[tuple[str, str]]"
-"""A list is the fields of an early hint; native."""
+class _Trailers(list[tuple[str, str]]):
+    """The fields after the body; native."""
+
+
+_Item: TypeAlias = "Part | BaseException | _Ask | _Trailers | list[tuple[str, str]]"
+"""A plain list is the fields of an early hint; native."""
 
 
 class ASGIRun:
@@ -93,6 +99,7 @@ class ASGIRun:
         "_over",
         "_reading",
         "_scope",
+        "_trailers",
         "_waiters",
         "gone",
         "on_end",
@@ -121,6 +128,7 @@ class ASGIRun:
         self._environ = environ
         self._hints = EARLY_HINT in scope["extensions"]
         self._files = PATHSEND in scope["extensions"]
+        self._trailers = TrailersCycle() if TRAILERS in scope["extensions"] else None
         self._answered = False
         self._deadline = None if request_timeout is None else time.monotonic() + request_timeout
         self._body = body
@@ -171,6 +179,8 @@ class ASGIRun:
                 raise item
             if type(item) is list:
                 self._environ["wsgi.early_hints"](item)
+            elif type(item) is _Trailers:
+                self._environ[SEND_TRAILERS](item)
             else:
                 self._ask_pending = True
 
@@ -305,7 +315,7 @@ class ASGIRun:
             await self._send_body(message)
         elif kind == "http.response.start":
             if not cycle.done:
-                cycle.start(head_from_asgi(message.get("status"), message.get("headers") or (), self._method))
+                self._start(message)
         elif kind == EARLY_HINT and self._hints:
             fields = native_from_links(message.get("links", ()))
             if fields and not cycle.committed and self._scope.get("http_version") != "1.0":
@@ -313,18 +323,38 @@ class ASGIRun:
         elif kind == PATHSEND and self._files:
             if not cycle.done:
                 self._send_path(message)
+        elif kind == TRAILERS and self._trailers is not None:
+            if not cycle.done:
+                self._send_trailers(message, self._trailers)
         else:
             raise AppProtocolError(f"send() got an event of type {kind!r}, which was not offered")
 
+    def _start(self, message: Message) -> None:
+        trailers = self._trailers
+        fields = message.get("headers") or ()
+        self._cycle.start(
+            head_from_asgi(message.get("status"), fields, self._method, trailers=trailers is not None)
+        )
+        if trailers is not None and message.get("trailers"):
+            trailers.announce()
+
     async def _send_body(self, message: Message) -> None:
-        cycle = self._cycle
+        cycle, trailers = self._cycle, self._trailers
         body = message.get("body", b"")
         if type(body) is not bytes:
             body = _as_bytes(body)
         head = None if cycle.committed else cycle.head
         more = message.get("more_body", False)
         excess = cycle.excess
+        if trailers is not None and trailers.due:
+            return  # D-02
         cycle.check(len(body), last=not more)  # before anything changes: the app may catch it and go on
+        if trailers is not None and trailers.announced:
+            if head is not None:
+                self._inlet.put(_Trailers())  # none yet: this announces them to another bridge
+            if not more:
+                trailers.end_of_body()
+                more = True  # they are the end
         body = cycle.data(body) if more else cycle.whole(body)
         if cycle.excess and not excess:
             self._log(logging.WARNING, "sent a body with a status that has none; it was dropped")
@@ -348,11 +378,26 @@ class ASGIRun:
             await asyncio.sleep(HEARD_SECONDS)
         raise ClientDisconnected()
 
+    def _send_trailers(self, message: Message, trailers: TrailersCycle) -> None:
+        """ASGI extensions "HTTP Trailers": they end the response; whoever did not ask gets none (H-23)."""
+        fields = trailers.add(message.get("headers") or (), more=bool(message.get("more_trailers", False)))
+        if fields is None:
+            return
+        cycle = self._cycle
+        cycle.end()
+        self._over = True
+        if fields and not cycle.held.bodiless and asked_for(self._environ.get("HTTP_TE", "")):
+            self._inlet.put(_Trailers(native_from_raw_headers(fields)))
+        self._inlet.put((None, b"", False))
+        self._wake_receivers()
+
     def _send_path(self, message: Message) -> None:
         """ASGI extensions "Path Send": the whole body is one file, which the server's wrapper sends."""
         head = self._cycle.head
         if head is None or self._cycle.committed:
             raise AppProtocolError("http.response.pathsend must follow the start, and be all of the body")
+        if self._trailers is not None and self._trailers.announced:
+            raise AppProtocolError("http.response.pathsend ends the response, which has announced trailers")
         file, size = open_path(message.get("path"))
         try:
             head.declare_whole(size)

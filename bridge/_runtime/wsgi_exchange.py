@@ -19,6 +19,7 @@ from bridge._protocol.early_hints import EARLY_HINT
 from bridge._protocol.observation import Outcome, outcome_of
 from bridge._protocol.refusal import refusal
 from bridge._protocol.request import environ_from_scope
+from bridge._protocol.trailers import SEND_TRAILERS, TRAILERS, asked_for
 from bridge._runtime.body import BodyFeed
 from bridge._runtime.context import copy_changes
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES
@@ -28,6 +29,7 @@ from bridge._runtime.nesting import ANCESTORS
 from bridge._runtime.outlet import Outlet
 from bridge._runtime.queueing import Place, queue
 from bridge._runtime.sendfile import FilePiece
+from bridge._runtime.trailers import ResponseTrailers
 from bridge._runtime.wsgi_input import Input
 from bridge._runtime.wsgi_run import Part, WSGIRun
 from bridge._runtime.wsgi_settings import WSGISettings
@@ -77,11 +79,16 @@ async def serve_wsgi(
     feed.task = asyncio.current_task(mailbox.loop)
     run = settings.make_run(app, environ, outlet, settings.host)
     extensions = scope.get("extensions")
-    take = outlet.take
+    take, reply = outlet.take, send
     if extensions and EARLY_HINT in extensions:
         hints = EarlyHints(run, outlet, send, interim=scope.get("http_version") != "1.0")
         environ["wsgi.early_hints"] = hints
         take = hints.final_part
+    if extensions and TRAILERS in extensions:
+        run.trailing = True
+        trailers = ResponseTrailers(run, send, asked=asked_for(environ.get("HTTP_TE", "")))
+        environ[SEND_TRAILERS] = trailers
+        reply = trailers.send
     outcome = _COMPLETED
     try:
         try:
@@ -89,17 +96,17 @@ async def serve_wsgi(
         except _REFUSED as exc:
             outcome = await _refuse(settings, send, exc)
             return outcome
-        await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
+        await reply({"type": "http.response.start", "status": head.status, "headers": head.headers})
         if more and more is not True:
-            await _send_file(send, feed, run, more, extensions or ())
+            await _send_file(reply, feed, run, more, extensions or ())
             return _COMPLETED
         if more:
-            data = await _send_stream(send, feed, outlet, data)
+            data = await _send_stream(reply, feed, outlet, data)
         if run.context:
             copy_changes(run.context)  # seen by the middleware outside as soon as all is complete
         if len(data) > _PIECE_BYTES:
-            data = await _send_pieces(send, outlet, data)
-        await send({"type": "http.response.body", "body": data, "more_body": False})
+            data = await _send_pieces(reply, outlet, data)
+        await reply({"type": "http.response.body", "body": data, "more_body": False})
         return _COMPLETED
     except ClientDisconnected:
         feed.lost = True  # ordinary life: the run is told, and ends in its thread (AA-11)

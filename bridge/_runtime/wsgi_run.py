@@ -42,9 +42,21 @@ class WSGIRun:
         outlet: the same.
         piece: a file that is the body; whoever serves the request closes it at its end.
         context: a copy of that of the ASGI task, so that its variables are seen.
+        trailing: whether the server takes trailers.
     """
 
-    __slots__ = ("_app", "_cycle", "_environ", "_method", "_wrote", "context", "host", "outlet", "piece")
+    __slots__ = (
+        "_app",
+        "_cycle",
+        "_environ",
+        "_method",
+        "_wrote",
+        "context",
+        "host",
+        "outlet",
+        "piece",
+        "trailing",
+    )
 
     def __init__(
         self,
@@ -62,11 +74,29 @@ class WSGIRun:
         self.host = host
         self.piece: FilePiece | None = None
         self.context = contextvars.copy_context()
+        self.trailing = False
 
     @property
     def committed(self) -> bool:
         """Whether the head of the response has left."""
         return self._cycle.committed
+
+    @property
+    def head(self) -> Head | None:
+        """The head that is held, or has left."""
+        return self._cycle.head
+
+    @property
+    def trailed(self) -> bool:
+        """Whether trailers may follow the body."""
+        return self._cycle.trailed
+
+    def announce_trailers(self) -> bool:
+        """Let trailers follow the body; tell whether they still can."""
+        cycle = self._cycle
+        if not cycle.committed:
+            cycle.trailed = True
+        return cycle.trailed and not cycle.done
 
     @property
     def sent(self) -> int:
@@ -118,7 +148,7 @@ class WSGIRun:
         else:
             replace = False
         try:
-            head = head_from_wsgi(status, headers, self._method)
+            head = head_from_wsgi(status, headers, self._method, trailers=self.trailing)
             if head.dropped:
                 self.host.dropped(head)
         except AppProtocolError:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import h2.config
-import h2.connection
-import h2.events
 import pytest
 
 from bridge import WSGIToASGI
@@ -17,6 +13,7 @@ from bridge.errors import AppProtocolError
 from bridge.types import Environ, Scope, StartResponse
 from tests.contract.asgi_specimens import body, bridged, catching, recording, sending, start
 from tests.extensions.apps import LINK
+from tests.extensions.http2 import http2_get
 from tests.servers.wire import head, recv_until
 from tests.support.asgi import get
 from tests.support.servers import serve
@@ -224,30 +221,10 @@ def test_starlette_is_offered_no_hints_under_waitress() -> None:
 @pytest.mark.spec("E-09")
 def test_flask_sends_a_103_over_http_2_under_hypercorn() -> None:
     with serve("hypercorn", "tests.extensions.apps:wsgi_bridged") as server, server.connect() as sock:
-        heads, received = http2_get(sock, "/hints")
+        answer = http2_get(sock, "/hints")
 
-    assert [dict(fields)[b":status"] for fields in heads] == [b"103", b"200"]
-    assert dict(heads[0])[b"link"] == LINK.encode()
-    assert b"link" not in dict(heads[1])
-    assert received == b"offered"
-
-
-def http2_get(sock: socket.socket, path: str) -> tuple[list[list[tuple[bytes, bytes]]], bytes]:
-    """Ask by HTTP/2 with prior knowledge; give every head and the body."""
-    connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding=None))
-    connection.initiate_connection()
-    fields = [(":method", "GET"), (":path", path), (":scheme", "http"), (":authority", "127.0.0.1")]
-    connection.send_headers(1, fields, end_stream=True)
-    heads: list[list[tuple[bytes, bytes]]] = []
-    received = b""
-    while True:
-        sock.sendall(connection.data_to_send())
-        data = sock.recv(65536)
-        assert data, "the server closed the connection"
-        for event in connection.receive_data(data):
-            if isinstance(event, (h2.events.InformationalResponseReceived, h2.events.ResponseReceived)):
-                heads.append([(bytes(name), bytes(value)) for name, value in event.headers or []])
-            elif isinstance(event, h2.events.DataReceived):
-                received += event.data or b""
-            elif isinstance(event, h2.events.StreamEnded):
-                return heads, received
+    heads = [dict(fields) for fields in answer.heads]
+    assert [fields[b":status"] for fields in heads] == [b"103", b"200"]
+    assert heads[0][b"link"] == LINK.encode()
+    assert b"link" not in heads[1]
+    assert answer.body == b"offered"

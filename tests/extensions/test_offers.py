@@ -56,7 +56,7 @@ async def test_foreign_offers_are_left_alone() -> None:
     "kind",
     ["http.response.trailers", "http.response.debug", "http.response.push", "http.response.informational"],
 )
-def test_what_no_wsgi_server_can_do_is_not_offered_and_raises(kind: str) -> None:
+def test_what_this_wsgi_server_cannot_do_is_not_offered_and_raises(kind: str) -> None:
     errors: list[Exception] = []
 
     answer = call(bridged(catching(errors, {"type": kind}, start(), body(b"ok"))))
