@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ _COLOURS = {
     "hypercorn": "#48a9a6",
 }
 _BASELINE = "#bbbbbb"
+_LABEL_COLUMNS = 26
 _OTHERS = ["#4a6fa5", "#e0a458", "#7d8491", "#a26769", "#5b8e7d"]
 
 
@@ -71,18 +73,24 @@ def _bars(measure: str, cases: list[Case]) -> Any:
         if case.target is not None:
             line = axes.hlines(case.target, group - 0.45, group + 0.45, colors="#d00000", linestyles="dashed")
             line.set_label("target")
+            highest, lowest = max(highest, case.target), min(lowest, case.target)
     if lowest > 0 and highest / lowest > 12:
         axes.set_yscale("log")
         axes.set_ylim(lowest / 2, highest * 3)
     else:
         axes.set_ylim(0, highest * 1.25)
-    axes.set_xticks(range(len(cases)), [labelled(case, cases).replace(", ", ",\n") for case in cases])
+    axes.set_xticks(range(len(cases)), [_lines(labelled(case, cases)) for case in cases])
     units = " or ".join(dict.fromkeys(case.unit for case in cases))
     axes.set_ylabel(units if cases[0].baseline is None else f"÷ {cases[0].baseline}")
     better = "less" if cases[0].sense == "at most" else "more"
     axes.set_title(f"{measure}: {TITLES[measure]} ({better} is better)")
     _legend(axes)
     return figure
+
+
+def _lines(label: str) -> str:
+    """Break a label into lines that leave the next one its place."""
+    return "\n".join(textwrap.fill(part, _LABEL_COLUMNS) for part in label.replace(", ", ",\n").splitlines())
 
 
 def _curves(measure: str, cases: list[Case]) -> Any:
