@@ -13,25 +13,24 @@ import contextvars
 import logging
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable
-from enum import Enum
 from io import FileIO
 from typing import Final, NoReturn, TypeAlias
 
 from bridge._protocol.early_hints import EARLY_HINT, native_from_links
 from bridge._protocol.head import Head, head_from_asgi
-from bridge._protocol.request_body import RequestBodyCycle, read_bytes
+from bridge._protocol.request_body import RequestBodyCycle
 from bridge._protocol.response import ResponseCycle
 from bridge._protocol.response_headers import native_from_raw_headers
 from bridge._protocol.sendfile import PATHSEND
 from bridge._protocol.trailers import SEND_TRAILERS, TRAILERS, TrailersCycle, asked_for
-from bridge._runtime.client_probe import bytes_waiting, client_has_left, departure
+from bridge._runtime.asgi_body import ASGIBody, Ask
+from bridge._runtime.client_probe import client_has_left, departure
 from bridge._runtime.context import adopt_locals, copy_changes, forget_changes, keep_until_next
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES
 from bridge._runtime.inlet import Inlet
 from bridge._runtime.mailbox import Mailbox
-from bridge._runtime.pathsend import open_path
+from bridge._runtime.pathsend import file_part
 from bridge._runtime.request_log import log_request
 from bridge.errors import AppProtocolError, AppTypeError, BodyTooLarge, ClientDisconnected, RequestTimedOut
 from bridge.types import ASGIApp, Environ, Message, Scope
@@ -47,17 +46,11 @@ Part: TypeAlias = "tuple[Head | None, bytes, bool | FileIO]"
 """A head that leaves with it or None, a block, and whether more will come: blocks, or one file."""
 
 
-class _Ask(Enum):
-    """What the task asks of the thread besides taking a part."""
-
-    READ = "read"
-
-
 class _Trailers(list[tuple[str, str]]):
     """The fields after the body; native."""
 
 
-_Item: TypeAlias = "Part | BaseException | _Ask | _Trailers | list[tuple[str, str]]"
+_Item: TypeAlias = "Part | BaseException | Ask | _Trailers | list[tuple[str, str]]"
 """A plain list is the fields of an early hint; native."""
 
 
@@ -82,9 +75,7 @@ class ASGIRun:
         "_app",
         "_ask_pending",
         "_body",
-        "_body_done",
         "_cancel_timeout",
-        "_chunks",
         "_context",
         "_cycle",
         "_deadline",
@@ -96,11 +87,8 @@ class ASGIRun:
         "_mailbox",
         "_method",
         "_name",
-        "_over",
-        "_reading",
         "_scope",
         "_trailers",
-        "_waiters",
         "gone",
         "on_end",
         "refusal",
@@ -131,18 +119,13 @@ class ASGIRun:
         self._trailers = TrailersCycle() if TRAILERS in scope["extensions"] else None
         self._answered = False
         self._deadline = None if request_timeout is None else time.monotonic() + request_timeout
-        self._body = body
         self._mailbox = mailbox
         self._inlet: Inlet[_Item] = Inlet(mailbox)
         self._cycle = ResponseCycle()
+        self._body = ASGIBody(body, environ, self._inlet, mailbox.loop, has_body)
         forget_changes()
         self._context = contextvars.copy_context()
-        self._chunks: deque[tuple[bytes, bool]] = deque() if has_body else deque([(b"", False)])
-        self._body_done = not has_body
-        self._reading = False
         self._ask_pending = False
-        self._waiters: list[asyncio.Future[None]] = []
-        self._over = False
         self._heard = False
         self.gone = False
         self.refusal: BodyTooLarge | RequestTimedOut | None = None
@@ -197,24 +180,18 @@ class ASGIRun:
             self._mailbox.post(self.disconnect)
 
     def _read(self) -> None:
-        """Read a piece of the body, with the one method and the one argument that PEP 3333 names (WA-07)."""
-        cycle = self._body
-        left = None if cycle.length is None else cycle.length - cycle.received
+        body, post = self._body, self._mailbox.post
         try:
-            data = self._environ["wsgi.input"].read(read_bytes(bytes_waiting(self._environ), left))
-            piece = cycle.data(data)
-            if not data:
-                cycle.end()
+            chunk = body.read()
         except BodyTooLarge as exc:
             self.refusal = exc
-            self._mailbox.post(self._input_failed)
+            post(self.disconnect)  # to the app a body that is cut is a disconnect, never an end (A-17)
             raise  # the refusal does not wait for the app
-        except Exception as exc:  # servers raise what they like for a lost client
+        except Exception as exc:
             self._log(logging.DEBUG, f"could not be given its body: {type(exc).__name__}")
-            self._mailbox.post(self._input_failed)
+            post(self.disconnect)
             raise ClientDisconnected from exc  # nor does the thread: the app has nobody to answer
-        more = bool(data) and not cycle.complete
-        self._mailbox.post(lambda: self._input_came(piece, more))
+        post(lambda: body.came(chunk))
 
     # ------------------------------------------------------------ on the loop
 
@@ -223,14 +200,13 @@ class ASGIRun:
         if self._context:
             adopt_locals()
         try:
-            await self._app(self._scope, self._receive, self._send)
+            await self._app(self._scope, self._body.receive, self._send)
         except BaseException as exc:  # the loop survives its apps (A-41, SEC-34)
             self._failed(exc)
         else:
             self._returned()
         finally:
-            self._over = True
-            self._wake_receivers()
+            self._body.end()
             if self.on_end is not None:
                 self.on_end(self)
 
@@ -256,52 +232,19 @@ class ASGIRun:
 
     def disconnect(self) -> None:
         """The client has gone: `receive()` says so, and then `send()` raises."""
-        if self._over:
+        if self._body.over:
             return
-        self._over = self.gone = True
-        self._heard = bool(self._waiters)
+        self.gone = True
+        self._heard = self._body.awaited
         # In this order: a framework that hears of it by receive() closes its generators at once, one that
         # only hears send() raise may take seconds.
-        self._wake_receivers()
+        self._body.end()
         self._inlet.wake()
         if self.task is not None and self._cancel_timeout is not None:
             handle = self._mailbox.loop.call_later(self._cancel_timeout, self.task.cancel)
             self.task.add_done_callback(
                 lambda _: handle.cancel()
             )  # it would keep all of the request till then
-
-    async def _receive(self) -> Message:
-        """ASGI www "Request", "Disconnect". Cancelling it loses nothing (A-19)."""
-        while not self._chunks:
-            if self._over:
-                return {"type": "http.disconnect"}
-            if not self._body_done and not self._reading:
-                self._reading = True
-                self._inlet.put(_Ask.READ)
-            waiter = self._mailbox.loop.create_future()
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            finally:
-                self._waiters.remove(waiter)
-        data, more = self._chunks.popleft()
-        return {"type": "http.request", "body": data, "more_body": more}
-
-    def _input_came(self, data: bytes, more: bool) -> None:
-        self._reading = False
-        self._body_done = not more
-        self._chunks.append((data, more))
-        self._wake_receivers()
-
-    def _input_failed(self) -> None:
-        """The body is cut short or too large: to the app that is a disconnect, never an end (A-17)."""
-        self._body_done = True
-        self.disconnect()
-
-    def _wake_receivers(self) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
 
     async def _send(self, message: Message) -> None:
         """ASGI www "Response Start", "Response Body"."""
@@ -359,9 +302,8 @@ class ASGIRun:
         if cycle.excess and not excess:
             self._log(logging.WARNING, "sent a body with a status that has none; it was dropped")
         if not more:
-            self._over = True
             self._inlet.put((head, body, False))
-            self._wake_receivers()
+            self._body.end()
             return
         self._inlet.put((head, body, True), len(body) + BLOCK_OVERHEAD_BYTES)
         if self._inlet.crowded:
@@ -385,31 +327,17 @@ class ASGIRun:
             return
         cycle = self._cycle
         cycle.end()
-        self._over = True
         if fields and not cycle.held.bodiless and asked_for(self._environ.get("HTTP_TE", "")):
             self._inlet.put(_Trailers(native_from_raw_headers(fields)))
         self._inlet.put((None, b"", False))
-        self._wake_receivers()
+        self._body.end()
 
     def _send_path(self, message: Message) -> None:
-        """ASGI extensions "Path Send": the whole body is one file, which the server's wrapper sends."""
-        head = self._cycle.head
-        if head is None or self._cycle.committed:
-            raise AppProtocolError("http.response.pathsend must follow the start, and be all of the body")
+        """ASGI extensions "Path Send"."""
         if self._trailers is not None and self._trailers.announced:
             raise AppProtocolError("http.response.pathsend ends the response, which has announced trailers")
-        file, size = open_path(message.get("path"))
-        try:
-            head.declare_whole(size)
-            more = self._cycle.file(size)
-        except BaseException:
-            file.close()
-            raise
-        if not more:
-            file.close()
-        self._over = True
-        self._inlet.put((head, b"", file if more else False))
-        self._wake_receivers()
+        self._inlet.put(file_part(self._cycle, message.get("path")))
+        self._body.end()
 
     def _returned(self) -> None:
         if not self._cycle.done and not self.gone:

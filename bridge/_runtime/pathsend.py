@@ -1,4 +1,4 @@
-"""`http.response.pathsend` of an ASGI app: the file behind a path, opened once."""
+"""`http.response.pathsend` of an ASGI app: the file behind a path, opened once, is the body."""
 
 from __future__ import annotations
 
@@ -7,19 +7,47 @@ import os
 import stat
 from pathlib import Path
 
+from bridge._protocol.head import Head
+from bridge._protocol.response import ResponseCycle
 from bridge.errors import AppProtocolError
 
-__all__ = ["open_path"]
+__all__ = ["file_part"]
 
 
-def open_path(path: object) -> tuple[io.FileIO, int]:
-    """Open the file of an event.
+def file_part(cycle: ResponseCycle, path: object) -> tuple[Head, bytes, bool | io.FileIO]:
+    """Make the whole of a response of one file, which the server's wrapper sends.
 
     Args:
+        cycle: of the response; it is done then.
         path: absolute, as the extension demands.
 
     Returns:
-        The file, which the caller closes, and its size in bytes.
+        The head, no block, and the file, which the caller closes; False where there is nothing to send of it.
+
+    Raises:
+        AppProtocolError: the response has not started, or its body has; see `_opened()`.
+
+    Spec:
+        ASGI extensions "Path Send".
+    """
+    head = cycle.head
+    if head is None or cycle.committed:
+        raise AppProtocolError("http.response.pathsend must follow the start, and be all of the body")
+    file, size = _opened(path)
+    try:
+        head.declare_whole(size)
+        more = cycle.file(size)
+    except BaseException:
+        file.close()
+        raise
+    if more:
+        return head, b"", file
+    file.close()
+    return head, b"", False
+
+
+def _opened(path: object) -> tuple[io.FileIO, int]:
+    """Open the file of an event; give it and its size in bytes.
 
     Raises:
         AppProtocolError: no absolute path of a regular file that can be read. No OSError: to an ASGI app that
