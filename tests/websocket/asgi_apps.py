@@ -32,6 +32,7 @@ async def census() -> dict[str, Any]:
     return {
         "fds": process.num_fds(),
         "threads": threading.active_count(),
+        "os_threads": process.num_threads(),
         "tasks": len(asyncio.all_tasks()),
         "sockets": len(app._websockets),
         "rss": process.memory_info().rss,

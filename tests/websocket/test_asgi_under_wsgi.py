@@ -237,14 +237,20 @@ def test_one_more_than_max_websockets_gets_503() -> None:
 def test_a_client_that_vanishes_leaves_nothing_behind(wsgi_server: Server) -> None:
     # An app of another test that does not read is found to have no client by the next ping.
     until(lambda: census(wsgi_server)["sockets"] == 0, seconds=50)
-    before = census(wsgi_server)
-    for _ in range(20):
-        with Wire(wsgi_server.port).open() as wire:
-            wire.send(Frame(TEXT, b"x"))
-            assert wire.frame().payload == b"x"
 
-    until(lambda: census(wsgi_server)["sockets"] == 0)
+    def vanish_in_turn(count: int) -> None:
+        for _ in range(count):
+            with Wire(wsgi_server.port).open() as wire:
+                wire.send(Frame(TEXT, b"x"))
+                assert wire.frame().payload == b"x"
+        until(lambda: census(wsgi_server)["sockets"] == 0)
+
+    vanish_in_turn(5)  # the server has its threads then
+    before = census(wsgi_server)
+    vanish_in_turn(20)
+
     until(lambda: census(wsgi_server)["fds"] <= before["fds"] + 2)
+    until(lambda: census(wsgi_server)["os_threads"] <= before["os_threads"] + 2)
     until(lambda: census(wsgi_server)["tasks"] <= before["tasks"] + 1)
 
 

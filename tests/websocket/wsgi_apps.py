@@ -43,6 +43,7 @@ def census() -> dict[str, Any]:
     return {
         "fds": process.num_fds(),
         "websocket_jobs": sum(name.startswith("bridge-ws-") for name in threads),
+        "os_threads": process.num_threads(),
         "readers": sum("simple_websocket" in name for name in threads),
         "rss": process.memory_info().rss,
         "pid": os.getpid(),
