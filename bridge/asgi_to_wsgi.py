@@ -19,6 +19,7 @@ from bridge._protocol.response_headers import native_from_raw_headers
 from bridge._protocol.sendfile import FILE_BLOCK_BYTES, PATHSEND
 from bridge._runtime.app_life import AppLife
 from bridge._runtime.asgi_run import ASGIRun
+from bridge._runtime.asgi_websockets import ASGIWebSockets
 from bridge._runtime.blocks import ObservedBlocks, Stream, Whole
 from bridge._runtime.loop import LoopThread, shared_loop_thread
 from bridge._runtime.mailbox import Mailbox
@@ -29,7 +30,6 @@ from bridge._runtime.observing import Meter, Observing, Tally, observed_adapters
 from bridge._runtime.tasks import TaskSet
 from bridge.errors import ConfigurationError, Overloaded, PeerProtocolError, RequestTimedOut
 from bridge.types import ASGIApp, Environ, StartResponse
-from bridge.websocket import ASGIWebSockets
 
 __all__ = ["ASGIToWSGI"]
 

@@ -28,9 +28,9 @@ from bridge._runtime.wsgi_exchange import serve_wsgi
 from bridge._runtime.wsgi_host import WSGIHost
 from bridge._runtime.wsgi_run import serves
 from bridge._runtime.wsgi_settings import WSGISettings
+from bridge._runtime.wsgi_websockets import WSGIWebSockets, deny
 from bridge.errors import ConfigurationError, Overloaded, PeerProtocolError, RequestTimedOut
 from bridge.types import Environ, Receive, Scope, Send, WSGIApp
-from bridge.websocket import WSGIWebSockets, deny
 
 __all__ = ["WSGIToASGI"]
 

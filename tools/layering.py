@@ -25,7 +25,7 @@ LAYERS: Final = (
     ("types", "errors"),
     ("_protocol",),
     ("_runtime",),
-    ("websocket", "observation"),
+    ("observation",),
     ("wsgi_to_asgi", "asgi_to_wsgi"),
     ("adapt",),
     ("lifespan",),
