@@ -14,13 +14,12 @@ from collections.abc import Callable
 from typing import Any, Final
 from wsgiref.validate import check_environ
 
+from bridge._protocol.client_handshake import answer_from_bytes, scope_as_upgrade
+from bridge._protocol.deflate import Deflate
 from bridge._protocol.frames import Frames
 from bridge._protocol.handshake import (
-    Deflate,
-    answer_from_bytes,
     handshake_from_environ,
     is_handshake,
-    scope_as_upgrade,
     scope_of_websocket,
     switch_response,
 )

@@ -16,7 +16,7 @@ try:
 except ImportError as exc:
     raise ImportError('WebSockets need wsproto: pip install "asgi-wsgi-bridge[websocket]"') from exc
 
-from bridge._protocol.handshake import Deflate
+from bridge._protocol.deflate import Deflate
 from bridge._protocol.websocket import Close
 
 __all__ = ["Frames", "Received"]

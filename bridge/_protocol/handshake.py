@@ -1,60 +1,36 @@
-"""The opening handshake (RFC 6455 section 4): checked as a server, made up and read as a client."""
+"""The opening handshake of a WebSocket (RFC 6455 section 4): checked, and answered."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
-import re
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
+from bridge._protocol.deflate import Deflate, chosen_deflate
 from bridge._protocol.headers import is_token
-from bridge.errors import AppProtocolError, ConfigurationError, PeerProtocolError
+from bridge.errors import ConfigurationError, PeerProtocolError
 from bridge.types import Environ, RawHeaders, Scope
 
 __all__ = [
-    "Answer",
-    "Deflate",
+    "VERSION",
     "Handshake",
     "accept_key",
-    "answer_from_bytes",
     "check_origins",
     "handshake_from_environ",
     "is_handshake",
     "origin_allowed",
-    "scope_as_upgrade",
     "scope_of_websocket",
     "subprotocols_of",
     "switch_response",
 ]
 
+VERSION: Final = "13"
+"""The one that there is (RFC 6455 section 4.1)."""
+
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
-_VERSION: Final = "13"
 _VERSION_MISMATCH: Final = 426
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] (101|[2-5][0-9]{2})(?: |\Z)")
-_MIN_WINDOW: Final = 9  # zlib makes no raw stream with a window of 8
-_MAX_WINDOW: Final = 15
-
-
-class Deflate(NamedTuple):
-    """Parameters of permessage-deflate, as agreed (RFC 7692 section 7.1)."""
-
-    server_no_context_takeover: bool = False
-    client_no_context_takeover: bool = False
-    server_max_window_bits: int | None = None
-
-    @property
-    def response(self) -> str:
-        """The value of Sec-WebSocket-Extensions that confirms them."""
-        parts = ["permessage-deflate"]
-        if self.server_no_context_takeover:
-            parts.append("server_no_context_takeover")
-        if self.client_no_context_takeover:
-            parts.append("client_no_context_takeover")
-        if self.server_max_window_bits is not None:
-            parts.append(f"server_max_window_bits={self.server_max_window_bits}")
-        return "; ".join(parts)
 
 
 class Handshake(NamedTuple):
@@ -100,7 +76,7 @@ def handshake_from_environ(environ: Environ) -> Handshake:
         raise PeerProtocolError("Upgrade does not ask for a WebSocket")
     if "upgrade" not in _tokens(environ.get("HTTP_CONNECTION")):
         raise PeerProtocolError("Connection does not name Upgrade")
-    if environ.get("HTTP_SEC_WEBSOCKET_VERSION") != _VERSION:
+    if environ.get("HTTP_SEC_WEBSOCKET_VERSION") != VERSION:
         raise PeerProtocolError("the WebSocket version is not 13", status_hint=_VERSION_MISMATCH)
     key = environ.get("HTTP_SEC_WEBSOCKET_KEY", "")
     if not _is_key(key):
@@ -108,7 +84,7 @@ def handshake_from_environ(environ: Environ) -> Handshake:
     return Handshake(
         key,
         subprotocols_of(environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")),
-        _deflate(environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS", "")),
+        chosen_deflate(environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS", "")),
     )
 
 
@@ -170,40 +146,6 @@ def check_origins(origins: Collection[str] | None) -> frozenset[str] | None:
     return frozenset(origin.lower() for origin in origins)
 
 
-def _deflate(offers: str) -> Deflate | None:
-    """Choose the first offer that can be met; parameters that are unknown or wrong decline one (RFC 7692)."""
-    for offer in offers.split(","):
-        name, *parameters = (part.strip(" \t") for part in offer.split(";"))
-        if name == "permessage-deflate" and (found := _deflate_of(parameters)) is not None:
-            return found
-    return None
-
-
-def _deflate_of(parameters: list[str]) -> Deflate | None:
-    given: dict[str, str | None] = {}
-    for parameter in parameters:
-        name, equals, value = parameter.partition("=")
-        if name in given:
-            return None
-        given[name] = value.strip('"') if equals else None
-    window = given.pop("server_max_window_bits", "")
-    client_window = given.pop("client_max_window_bits", None)  # a hint: to inflate, the largest always does
-    flags = {name: name in given for name in ("server_no_context_takeover", "client_no_context_takeover")}
-    if any(name not in flags or value is not None for name, value in given.items()):
-        return None
-    if client_window is not None and not _is_window(client_window, 8):
-        return None
-    if window == "":
-        return Deflate(**flags)
-    if window is None or not _is_window(window, _MIN_WINDOW):
-        return None
-    return Deflate(**flags, server_max_window_bits=int(window))
-
-
-def _is_window(value: str, least: int) -> bool:
-    return value.isascii() and value.isdigit() and value[0] != "0" and least <= int(value[:3]) <= _MAX_WINDOW
-
-
 def accept_key(key: str) -> bytes:
     """Give the Sec-WebSocket-Accept that answers a key (S-19)."""
     digest = hashlib.sha1(key.encode("latin-1") + _GUID, usedforsecurity=False).digest()
@@ -224,91 +166,3 @@ def switch_response(handshake: Handshake, subprotocol: str | None, headers: RawH
         lines.append(b"Sec-WebSocket-Extensions: " + handshake.deflate.response.encode("ascii"))
     lines += [name + b": " + value for name, value in headers]
     return b"\r\n".join(lines) + b"\r\n\r\n"
-
-
-# ---------------------------------------------------------------- as a client
-
-_REPLACED: Final = frozenset(
-    {
-        b"connection",
-        b"content-length",
-        b"sec-websocket-extensions",  # between app and bridge nothing is compressed
-        b"sec-websocket-key",
-        b"sec-websocket-protocol",
-        b"sec-websocket-version",
-        b"transfer-encoding",
-        b"upgrade",
-    }
-)
-
-
-def scope_as_upgrade(scope: Scope, key: str) -> Scope:
-    """Make of a websocket scope the HTTP request that a WSGI app expects, with a handshake of its own.
-
-    The client's may be of HTTP/2, where there is neither key nor upgrade (RFC 8441), and is the server's.
-
-    Args:
-        scope: its headers may have passed middleware; kept but for those of the handshake.
-        key: 16 random bytes in base64.
-
-    Returns:
-        A new scope of HTTP/1.1 and GET.
-    """
-    headers: RawHeaders = [
-        (bytes(name), bytes(value))
-        for name, value in scope.get("headers") or ()
-        if bytes(name).lower() not in _REPLACED
-    ]
-    headers += [
-        (b"upgrade", b"websocket"),
-        (b"connection", b"Upgrade"),
-        (b"sec-websocket-key", key.encode("ascii")),
-        (b"sec-websocket-version", _VERSION.encode("ascii")),
-    ]
-    offered = ", ".join(scope.get("subprotocols") or ())
-    if offered:
-        headers.append((b"sec-websocket-protocol", offered.encode("latin-1")))
-    return {**scope, "method": "GET", "http_version": "1.1", "headers": headers}
-
-
-class Answer(NamedTuple):
-    """What a server answered to a handshake.
-
-    Attributes:
-        status: 101 if it agreed.
-        subprotocol: the one it chose; None if none.
-        headers: raw pairs with names in lower case, without those of the handshake.
-    """
-
-    status: int
-    subprotocol: str | None
-    headers: RawHeaders
-
-
-def answer_from_bytes(head: bytes, key: str) -> Answer:
-    """Read the answer to a handshake.
-
-    Args:
-        head: the response head without the empty line that ends it.
-        key: that of the request.
-
-    Raises:
-        AppProtocolError: it is no answer to this handshake, or confirms what was not offered.
-    """
-    first, *lines = head.split(b"\r\n")
-    found = _STATUS_LINE.match(first)
-    if found is None:
-        raise AppProtocolError("the app wrote something else than an HTTP response to its socket")
-    fields = [
-        (name.strip().lower(), value.strip(b" \t")) for name, _, value in (x.partition(b":") for x in lines)
-    ]
-    values = dict(fields)
-    status = int(found[1])
-    if status == 101 and values.get(b"sec-websocket-accept") != accept_key(key):
-        raise AppProtocolError("the app answered the handshake with a wrong Sec-WebSocket-Accept")
-    if status == 101 and values.get(b"sec-websocket-extensions"):
-        raise AppProtocolError("the app confirmed an extension that was not offered")
-    subprotocol = values.get(b"sec-websocket-protocol")
-    dropped = _REPLACED | {b"sec-websocket-accept"}
-    headers = [field for field in fields if field[0] not in dropped]
-    return Answer(status, subprotocol.decode("latin-1") if subprotocol else None, headers)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Final
 
-from bridge._protocol.handshake import Answer, answer_from_bytes, scope_as_upgrade
+from bridge._protocol.client_handshake import Answer, answer_from_bytes, scope_as_upgrade
 from bridge._protocol.request import environ_from_scope
 from bridge._protocol.websocket import (
     ABNORMAL,

@@ -4,7 +4,8 @@ import base64
 
 import pytest
 
-from bridge._protocol.handshake import accept_key, answer_from_bytes
+from bridge._protocol.client_handshake import answer_from_bytes
+from bridge._protocol.handshake import accept_key
 from bridge.errors import AppProtocolError
 
 KEY = base64.b64encode(bytes(16)).decode()
