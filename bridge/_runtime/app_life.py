@@ -109,7 +109,11 @@ class AppLife:
         async def start() -> Lifespan:  # on the loop that serves the requests (L-02)
             self._tasks.reside()
             lifespan = Lifespan(self._app, required=self._mode == "on", name=self._name)
-            await lifespan.startup(self._startup_timeout)
+            try:
+                await lifespan.startup(self._startup_timeout)
+            except LifespanFailed:
+                await self._tasks.end_residents()  # the app may wait on, and what it has started too
+                raise
             return lifespan
 
         try:
