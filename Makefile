@@ -29,8 +29,9 @@ chromium redis-server valgrind wrk:  ## a program of Debian's; what needs one th
 	@command -v $@ >/dev/null || { apt-get update -qq && apt-get install -qq --no-install-recommends $@; } \
 		|| echo "no $@: what needs it will be skipped"
 
+# Two processes take turns with the files: while a server of one starts, or a client of it waits, the other works.
 test: $(READY) chromium redis-server  ## every test
-	$(BIN)/python -X dev -m pytest
+	$(BIN)/python -X dev -m pytest --dist loadfile --tx '2*popen//python=$(BIN)/python -X dev'
 
 test-all: $(READY)  ## the tests on each CPython that the machine has
 	$(BIN)/python -m nox

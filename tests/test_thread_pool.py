@@ -12,6 +12,7 @@ from bridge import ThreadPool, WSGIToASGI
 from bridge.errors import ConfigurationError
 from tests.contract.wsgi_specimens import answering
 from tests.support.asgi import get, happened
+from tests.support.ids import text_of
 
 
 async def _coroutine() -> None:
@@ -31,7 +32,7 @@ async def _coroutine() -> None:
         ({"on_worker_stop": _coroutine}, "on_worker_stop="),
         ({"shutdown_timeout": -1}, "shutdown_timeout=-1"),
     ],
-    ids=str,
+    ids=text_of,
 )
 def test_a_wrong_argument_is_refused_by_name(options: dict[str, Any], names: str) -> None:
     with pytest.raises(ConfigurationError) as info:

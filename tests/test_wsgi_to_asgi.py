@@ -18,6 +18,7 @@ from tests.conftest import bridge_threads
 from tests.contract.asgi_specimens import hello as asgi_hello
 from tests.contract.wsgi_specimens import Blocks, answering, hello
 from tests.support.asgi import Exchange, get, happened, http_scope, stayed_away
+from tests.support.ids import text_of
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ from tests.support.asgi import Exchange, get, happened, http_scope, stayed_away
         (hello, {"limits": 10}, "limits=10"),
         (hello, {"errors": "stderr"}, "errors='stderr'"),
     ],
-    ids=lambda value: str(value)[:30],
+    ids=text_of,
 )
 def test_a_wrong_argument_is_refused_by_name(app: Any, options: dict[str, Any], names: str) -> None:
     with pytest.raises(ConfigurationError) as info:
@@ -76,7 +77,7 @@ def test_a_wrong_argument_is_refused_by_name(app: Any, options: dict[str, Any], 
         {"limits": Limits(max_body_bytes=1)},
         {"errors": io.StringIO(), "strict": True, "refuse_underscores": True, "multiprocess": True},
     ],
-    ids=str,
+    ids=text_of,
 )
 def test_right_arguments_are_taken(options: dict[str, Any]) -> None:
     assert WSGIToASGI(hello, **options).app is hello

@@ -456,6 +456,7 @@ def test_all_adapters_of_the_process_are_told_of() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @both
 def test_a_forked_child_counts_from_zero(side: Side) -> None:
     adapter = side.adapter(measure=True)

@@ -14,7 +14,7 @@ from bridge.types import Environ, Receive, Scope, Send
 from robustness import bad_inputs, page
 from robustness.bad_inputs import ASGI_APP, INPUTS, WSGI_APP
 from robustness.contestants import US
-from robustness.over_servers import no_response, serving, system_exit, truncated_upload
+from robustness.over_servers import ask, no_response, serving, system_exit, truncated_upload
 
 
 @pytest.mark.parametrize("case", WSGI_APP)
@@ -75,6 +75,7 @@ def test_a_careless_bridge_is_found_out(case: str, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("direction", ["wsgi_to_asgi", "asgi_to_wsgi"])
 def test_a_server_survives_the_faults(direction: str) -> None:
     with serving(direction, US) as server:
+        ask(server, "/quick", timeout=30)  # gunicorn listens before its worker has imported the app
         found = [case(server) for case in (system_exit, no_response, truncated_upload)]
 
     assert all(seen.held for seen in found), found
