@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 _EXAMPLES = int(os.environ.get("EXAMPLES", "0"))  # `make fuzz` tries many, and others each time
 
 LAW = settings(max_examples=_EXAMPLES or 75, deadline=None, derandomize=not _EXAMPLES)
-MACHINE = settings(LAW, max_examples=_EXAMPLES or 300, stateful_step_count=20)
-THREADS_MACHINE = settings(MACHINE, max_examples=_EXAMPLES or 60, stateful_step_count=30)
+MACHINE = settings(LAW, max_examples=_EXAMPLES or 100, stateful_step_count=20)
+THREADS_MACHINE = settings(MACHINE, max_examples=_EXAMPLES or 25, stateful_step_count=30)
 
 TOKEN_BYTES = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 CONTROL_BYTES = bytes([*range(0x09), *range(0x0A, 0x20), 0x7F])  # all but HTAB

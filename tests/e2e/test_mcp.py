@@ -81,6 +81,7 @@ eras = pytest.mark.parametrize("era", ["auto", "legacy"])
 
 
 @pytest.mark.spec("A-38", "L-01", "L-02", "L-15")
+@pytest.mark.parametrize("mode", ["stateful"], indirect=True)
 def test_the_client_of_the_example_lists_and_calls_a_tool(server: Server) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "examples.mcp_in_flask.client", f"{server.url}/ai/mcp"],

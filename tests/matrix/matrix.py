@@ -65,7 +65,9 @@ class Run:
 
     def client(self) -> httpx.Client:
         http2 = self.cell.kind.http2
-        return httpx.Client(base_url=self.server.url, http1=not http2, http2=http2, timeout=SECONDS)
+        return httpx.Client(
+            base_url=self.server.url, http1=not http2, http2=http2, timeout=SECONDS, verify=False
+        )
 
     def page(self, name: str) -> str:
         return f"/async/{name}" if self.cell.app == "django_asgi" else f"/{name}"

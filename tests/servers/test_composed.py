@@ -64,15 +64,11 @@ def test_a_mount_without_its_slash_redirects(server: Server) -> None:
     assert fetch(server, "/legacy?a=%2F")[:2] == (307, "/legacy/?a=%2F")
 
 
-@pytest.mark.parametrize("kind", ["uvicorn", "gunicorn"])
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn"], indirect=True)
 @pytest.mark.parametrize("path", ["/ws/echo", "/ws", "/sock/echo"])
-def test_a_websocket_reaches_its_app_on_either_face(kind: str, path: str) -> None:
+def test_a_websocket_reaches_its_app_on_either_face(server: Server, path: str) -> None:
     """On the WSGI face too: the server hands out its socket, and no redirect stands in the way."""
-    face = "application" if kind == "gunicorn" else "app"
-    with (
-        serve(kind, f"{SITE}:{face}") as running,
-        connect(f"ws://127.0.0.1:{running.port}{path}", open_timeout=20, proxy=None) as client,
-    ):
+    with connect(f"ws://127.0.0.1:{server.port}{path}", open_timeout=20, proxy=None) as client:
         client.send("hello")
 
         assert client.recv(timeout=20) == f"/{path.split('/')[1]} hello"

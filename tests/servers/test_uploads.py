@@ -26,7 +26,7 @@ PIECES = {
 @pytest.mark.parametrize("pieces", PIECES.values(), ids=PIECES)
 @pytest.mark.parametrize("path", ["/flask/data", "/flask/stream"])
 def test_chunked_upload_reaches_flask_whole(site: Site, path: str, pieces: list[bytes]) -> None:
-    reply = httpx.post(site.server.url + path, content=iter(pieces))
+    reply = httpx.post(site.server.url + path, content=iter(pieces), verify=False)
 
     assert reply.content == BODY
 
@@ -36,7 +36,7 @@ def test_chunked_upload_reaches_flask_whole(site: Site, path: str, pieces: list[
 @pytest.mark.parametrize("pieces", PIECES.values(), ids=PIECES)
 @pytest.mark.parametrize("path", ["/fastapi/body", "/fastapi/stream"])
 def test_chunked_upload_reaches_fastapi_whole(site: Site, path: str, pieces: list[bytes]) -> None:
-    reply = httpx.post(site.server.url + path, content=iter(pieces))
+    reply = httpx.post(site.server.url + path, content=iter(pieces), verify=False)
 
     assert reply.content == BODY
 
@@ -47,7 +47,7 @@ def test_empty_upload_is_empty(site: Site, coding: str) -> None:
     path = "/flask/data" if site.kind in ASGI else "/fastapi/body"
     content = iter([b""]) if coding == "chunked" else b""
 
-    reply = httpx.post(site.server.url + path, content=content)
+    reply = httpx.post(site.server.url + path, content=content, verify=False)
 
     assert (reply.status_code, reply.content) == (200, b"")
 
@@ -57,7 +57,7 @@ def test_empty_upload_is_empty(site: Site, coding: str) -> None:
 def test_upload_with_a_length_arrives_whole_over_a_kept_connection(site: Site) -> None:
     path = "/flask/stream" if site.kind in ASGI else "/fastapi/stream"
 
-    with httpx.Client(base_url=site.server.url) as client:
+    with httpx.Client(base_url=site.server.url, verify=False) as client:
         replies = [client.post(path, content=BODY[i:]).content for i in (0, 100_000, 299_000)]
 
     assert replies == [BODY, BODY[100_000:], BODY[299_000:]]
