@@ -44,6 +44,7 @@ What is asserted:
 - A client that stops reading stops the producer; what it is ahead then lies in the buffers of two sockets and of the server, and 256 KiB of it in the bridge.
 - Blocks of 10 MB are not multiplied: at most four are in memory at once.
 - With 200 event streams open each gets its event while it waits for the next; the time from its yield to its client is measured, not asserted.
+- The threads of 200 clients that have left an event stream serve the next 200; each stream makes at most ten silent blocks, of half a second, before its end, and how long it takes is measured.
 - A first block arrives while the app waits for something that happens after its arrival; the time is measured, not asserted.
 - Waitress is bound more loosely, by 64 MiB: it keeps up to 16 MiB of a response itself before it stops the app, and an app of its own kind costs it as much.
   It takes the whole request to disk before the app sees it, so its upload says nothing about the bridge.

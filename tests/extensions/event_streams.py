@@ -12,7 +12,6 @@ from queue import Empty, SimpleQueue
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from flask import Flask, Response
-from flask import request as flask_request
 
 from bridge import ASGIToWSGI, WSGIToASGI
 
@@ -26,24 +25,46 @@ def event() -> str:
     return f"data: {time.monotonic_ns()}\n\n"
 
 
-class Open:
-    """Counts the streams whose generators have not ended."""
+class Streams:
+    """Knows which streams have not ended, and the last time that each has made a block or has ended.
+
+    Attributes:
+        made: when the blocks that say nothing were made, by stream; in nanoseconds.
+        ended: when each stream ended.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self.count = 0
+        self._open = 0
+        self.made: dict[str, list[int]] = defaultdict(list)
+        self.ended: dict[str, int] = {}
 
-    def add(self, number: int) -> None:
+    def begin(self) -> None:
         with self._changed:
-            self.count += number
+            self._open += 1
+
+    def nothing_to_say(self, stream: str) -> str:
+        self.made[stream].append(time.monotonic_ns())
+        return KEEP_ALIVE
+
+    def end(self, stream: str) -> None:
+        with self._changed:
+            self._open -= 1
+            self.ended[stream] = time.monotonic_ns()
             self._changed.notify_all()
 
-    def wait_for(self, count: int) -> bool:
+    def all_ended(self) -> bool:
         with self._changed:
-            return self._changed.wait_for(lambda: self.count == count, 20)
+            return self._changed.wait_for(lambda: self._open == 0, 20)
+
+    def end_of(self, stream: str) -> list[int]:
+        """Wait until it has ended; give when, and when each silent block was made."""
+        with self._changed:
+            self._changed.wait_for(lambda: stream in self.ended, 20)
+            return [self.ended[stream], *self.made[stream]]
 
 
-still_open = Open()
+streams = Streams()
 
 # ---------------------------------------------------------------- WSGI
 
@@ -54,18 +75,18 @@ queues: dict[str, SimpleQueue[None]] = defaultdict(SimpleQueue)
 @flask.get("/events/<stream>")
 def events(stream: str) -> Response:
     def stream_events() -> Iterator[str]:
-        still_open.add(1)
+        streams.begin()
         try:
             yield "retry: 1000\n\n"
             while True:
                 try:
                     queues[stream].get(timeout=KEEP_ALIVE_SECONDS)
                 except Empty:
-                    yield KEEP_ALIVE
+                    yield streams.nothing_to_say(stream)
                 else:
                     yield event()
         finally:
-            still_open.add(-1)
+            streams.end(stream)
 
     return Response(stream_events(), mimetype="text/event-stream")
 
@@ -76,9 +97,14 @@ def say(stream: str) -> str:
     return "said"
 
 
-@flask.get("/open")
-def flask_open() -> str:
-    return str(still_open.wait_for(int(flask_request.args["count"])))
+@flask.get("/all-ended")
+def flask_all_ended() -> str:
+    return str(streams.all_ended())
+
+
+@flask.get("/end/<stream>")
+def flask_end(stream: str) -> list[int]:
+    return streams.end_of(stream)
 
 
 # ---------------------------------------------------------------- ASGI
@@ -90,7 +116,7 @@ async_queues: dict[str, asyncio.Queue[None]] = defaultdict(asyncio.Queue)
 @fastapi.get("/events/{stream}")
 async def async_events(stream: str) -> StreamingResponse:
     async def stream_events() -> AsyncIterator[str]:
-        still_open.add(1)
+        streams.begin()
         try:
             yield "retry: 1000\n\n"
             while True:
@@ -98,11 +124,11 @@ async def async_events(stream: str) -> StreamingResponse:
                     async with asyncio.timeout(KEEP_ALIVE_SECONDS):
                         await async_queues[stream].get()
                 except TimeoutError:
-                    yield KEEP_ALIVE
+                    yield streams.nothing_to_say(stream)
                 else:
                     yield event()
         finally:
-            still_open.add(-1)
+            streams.end(stream)
 
     return StreamingResponse(stream_events(), media_type="text/event-stream")
 
@@ -113,9 +139,14 @@ async def async_say(stream: str) -> str:
     return "said"
 
 
-@fastapi.get("/open")
-def fastapi_open(count: int) -> str:
-    return str(still_open.wait_for(count))
+@fastapi.get("/all-ended")
+def fastapi_all_ended() -> str:
+    return str(streams.all_ended())
+
+
+@fastapi.get("/end/{stream}")
+def fastapi_end(stream: str) -> list[int]:
+    return streams.end_of(stream)
 
 
 wsgi_bridged = WSGIToASGI(flask, threads=STREAMS + 4)

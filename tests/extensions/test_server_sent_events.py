@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import socket
 import statistics
@@ -36,18 +37,22 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         yield server
 
 
+def open_streams(server: Server, stack: ExitStack) -> dict[str, socket.socket]:
+    """Open as many streams as there are threads for, by names that no test had before."""
+    run = next(_runs)
+    opened = {f"{run}-{number}": stack.enter_context(server.connect(20)) for number in range(STREAMS)}
+    for name, sock in opened.items():
+        sock.sendall(head(f"/events/{name}"))
+    for sock in opened.values():
+        recv_until(sock, b"retry: 1000\n\n")
+    return opened
+
+
 @pytest.fixture
 def streams(server: Server) -> Iterator[dict[str, socket.socket]]:
-    """Open streams, by names that no test had before."""
-    run = next(_runs)
     with ExitStack() as stack:
-        opened = {f"{run}-{number}": stack.enter_context(server.connect(20)) for number in range(STREAMS)}
-        for name, sock in opened.items():
-            sock.sendall(head(f"/events/{name}"))
-        for sock in opened.values():
-            recv_until(sock, b"retry: 1000\n\n")
-        yield opened
-    assert b"True" in get(server, "/open?count=0").body
+        yield open_streams(server, stack)
+    assert b"True" in get(server, "/all-ended").body
 
 
 def next_event(sock: socket.socket) -> tuple[int, int]:
@@ -85,3 +90,30 @@ def test_each_of_200_streams_gets_its_event_before_the_next_is_made_and_ends_wit
     )
     for sock in streams.values():
         recv_until(sock, b": keep-alive\n\n")  # nothing to say, and still there
+
+
+@pytest.mark.spec("AA-12", "A-33", "SEC-20")
+def test_the_threads_of_200_clients_that_leave_are_free_for_the_next_200(
+    server: Server, streams: dict[str, socket.socket], request: pytest.FixtureRequest
+) -> None:
+    """A generator has its end at the next block, and at once under gunicorn: what counts are its blocks.
+
+    Ten of them would be five seconds: it is time enough for any machine, and far from never.
+    """
+    left = {}
+    for name, sock in streams.items():
+        left[name] = time.monotonic_ns()
+        sock.close()
+    with ExitStack() as stack:
+        open_streams(server, stack)  # there are four threads more than streams
+        seconds = []
+        for name, at in left.items():
+            ended, *made = json.loads(get(server, f"/end/{name}").body)
+            assert sum(block > at for block in made) <= 10
+            seconds.append((ended - at) / 1e9)
+
+    kind = request.node.callspec.params["server"]
+    print(
+        f"\n{kind}: a stream of {STREAMS} ends {statistics.median(seconds):.2f} s after its client has left "
+        f"(median; the last after {max(seconds):.2f} s)"
+    )
