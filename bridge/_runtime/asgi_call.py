@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from bridge._protocol.head import Head, head_from_asgi
 from bridge._protocol.response import ResponseCycle
-from bridge._runtime.asgi_run import HEARD_SECONDS, means_gone
+from bridge._runtime.asgi_response import HEARD_SECONDS
+from bridge._runtime.asgi_run import means_gone
 from bridge._runtime.naming import name_of
 from bridge._runtime.request_log import log_request
 from bridge.errors import AppProtocolError, AppTypeError, ClientDisconnected
