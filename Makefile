@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: demo demo-wsgi chromium redis-server valgrind wrk test test-all stress faults fuzz check fix conformance figures mounting matrix soak robustness bench bench-quick bench-guard coverage lock clean
+.PHONY: demo demo-wsgi chromium redis-server valgrind wrk test test-all test-optimized stress faults fuzz check fix conformance figures mounting matrix soak robustness bench bench-quick bench-guard coverage lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,9 @@ test: $(READY) chromium redis-server  ## every test
 
 test-all: $(READY)  ## the tests on each CPython that the machine has
 	$(BIN)/python -m nox
+
+test-optimized: $(READY)  ## the tests of what is refused, under `python -O`, and so the real servers
+	PYTHONOPTIMIZE=1 $(BIN)/python -m pytest --cites SEC,H-09,H-10,H-11,H-12,U,S
 
 fuzz: $(READY)  ## five minutes of random bytes and of random orders, write docs/reference/fuzz.json
 	$(BIN)/python -m fuzz run --seconds $(or $(FUZZ_SECONDS),300)

@@ -14,7 +14,7 @@ from bridge._protocol.limits import Limits, check_seconds
 from bridge._protocol.observation import AdapterStats, Observer, outcome_of
 from bridge._protocol.refusal import refusal
 from bridge._protocol.request import scope_from_environ
-from bridge._protocol.request_body import RequestBodyCycle
+from bridge._protocol.request_body import RequestBodyCycle, has_body
 from bridge._protocol.response_headers import native_from_raw_headers
 from bridge._protocol.sendfile import FILE_BLOCK_BYTES, PATHSEND
 from bridge._runtime.app_life import AppLife
@@ -194,6 +194,7 @@ class ASGIToWSGI:
             declared = environ.get("CONTENT_LENGTH")
             length = content_length(declared) if declared else None  # whatever else is declared (WA-13)
             body = RequestBodyCycle(length, self._limits.max_body_bytes)
+            readable = has_body(environ, length)
             mailbox = self._loop_thread.start()
             life = self._life
             if not life.started:
@@ -204,8 +205,6 @@ class ASGIToWSGI:
             scope["state"] = life.state.copy()
         if "wsgi.file_wrapper" in environ and not self._observed:  # observers are told of each block
             scope["extensions"][PATHSEND] = {}
-        # Without a length only a server that marks the end of its stream can be read from.
-        has_body = length > 0 if length is not None else bool(environ.get("wsgi.input_terminated"))
         run = ASGIRun(
             app,
             scope,
@@ -213,7 +212,7 @@ class ASGIToWSGI:
             body,
             mailbox,
             name=self.name,
-            has_body=has_body,
+            has_body=readable,
             cancel_timeout=self._cancel_timeout,
             request_timeout=self._request_timeout,
         )

@@ -13,7 +13,34 @@ import pytest
 
 from bridge._runtime.loop import shared_loop_thread
 
+# Under `python -O` the asserts of these would be gone, as pytest rewrites those of test modules only.
+pytest.register_assert_rewrite(
+    "tests.support", "tests.servers", "tests.faults", "tests.websocket", "fuzz.targets"
+)
+
 pytest_plugins = ["tests.servers.fixtures"]  # shared by tests/servers and tests/faults: one server of a kind
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--cites", default="", help="run only tests that cite these: SEC,H-09 (a section, or an ID)"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what cites none of the sections and requirements of `--cites`."""
+    wanted = set(filter(None, config.getoption("cites").split(",")))
+    if not wanted:
+        return
+    cited = [item for item in items if not wanted.isdisjoint(_citations(item))]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(cited)])
+    items[:] = cited
+
+
+def _citations(item: pytest.Item) -> Iterator[str]:
+    for mark in item.iter_markers("spec"):
+        for identifier in mark.args:
+            yield from (identifier, identifier.rpartition("-")[0])
 
 
 def pytest_configure() -> None:

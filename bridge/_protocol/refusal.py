@@ -12,6 +12,7 @@ _TEXTS: Final = {
     400: b"Bad Request",
     403: b"Forbidden",
     408: b"Request Timeout",
+    411: b"Length Required",
     413: b"Content Too Large",
     414: b"URI Too Long",
     426: b"Upgrade Required",

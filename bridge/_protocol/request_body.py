@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.errors import BodyTooLarge, ClientDisconnected, ProtocolError
-from bridge.types import Message
+from bridge.errors import BodyTooLarge, ClientDisconnected, PeerProtocolError, ProtocolError
+from bridge.types import Environ, Message
 
-__all__ = ["LEAST_READ_BYTES", "MOST_READ_BYTES", "RequestBodyCycle", "data_from_event", "read_bytes"]
+__all__ = [
+    "LEAST_READ_BYTES",
+    "MOST_READ_BYTES",
+    "RequestBodyCycle",
+    "data_from_event",
+    "has_body",
+    "read_bytes",
+]
 
 LEAST_READ_BYTES: Final = 64 * 1024
 """What a WSGI server is asked for at once, whether it is there or not."""
@@ -31,6 +38,26 @@ def read_bytes(waiting: int, left: int | None) -> int:
     if left is None:
         return LEAST_READ_BYTES
     return min(max(waiting, LEAST_READ_BYTES), MOST_READ_BYTES, left)  # not of the next request (A-16)
+
+
+def has_body(environ: Environ, length: int | None) -> bool:
+    """Tell whether there is a body that can be read to its end and no further (A-16).
+
+    Args:
+        environ: of the request.
+        length: the declared Content-Length; None if there was none.
+
+    Raises:
+        PeerProtocolError: there is a body, and the server tells neither its length nor its end, as uWSGI 2.0
+            with a chunked one. To take that for none would make an upload look whole (SEC-11).
+    """
+    if length is not None:
+        return length > 0
+    if environ.get("wsgi.input_terminated"):
+        return True
+    if environ.get("HTTP_TRANSFER_ENCODING"):
+        raise PeerProtocolError("the request body has no length that the server knows", status_hint=411)
+    return False
 
 
 class RequestBodyCycle:

@@ -13,7 +13,7 @@ from bridge.types import Environ, RawHeaders
 
 __all__ = ["add_request_headers", "headers_from_environ"]
 
-_BAD_HOST = re.compile(r"[/?#@\\ \t]")
+_BAD_HOST = re.compile(r"[/?#@,\\ \t]")  # a comma: granian 2.8 and Werkzeug join two of them in an environ
 
 # A second field of these names is refused: joined by a comma they would mean something else (H-20).
 _SINGLETONS: Final = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_HOST", "HTTP_AUTHORIZATION"})

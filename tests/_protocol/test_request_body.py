@@ -9,9 +9,10 @@ from bridge._protocol.request_body import (
     MOST_READ_BYTES,
     RequestBodyCycle,
     data_from_event,
+    has_body,
     read_bytes,
 )
-from bridge.errors import BodyTooLarge, ClientDisconnected, ProtocolError
+from bridge.errors import BodyTooLarge, ClientDisconnected, PeerProtocolError, ProtocolError
 from bridge.types import Message
 from tests._protocol.strategies import LAW
 
@@ -141,3 +142,29 @@ def test_an_event_brings_bytes_or_a_disconnect(event: Message, data: bytes | Non
 def test_an_event_of_another_kind_is_refused() -> None:
     with pytest.raises(ProtocolError, match=r"websocket\.receive"):
         data_from_event({"type": "websocket.receive"})
+
+
+@pytest.mark.spec("A-16", "E-08")
+@pytest.mark.parametrize(
+    ("environ", "length", "there"),
+    [
+        ({}, None, False),
+        ({}, 0, False),
+        ({}, 1, True),
+        ({"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}, None, True),
+        ({"HTTP_TRANSFER_ENCODING": "chunked"}, 3, True),
+    ],
+    ids=["none", "empty", "length", "end mark", "length beside chunks"],
+)
+def test_a_body_is_there_where_its_end_is_known(
+    environ: dict[str, object], length: int | None, there: bool
+) -> None:
+    assert has_body(environ, length) is there
+
+
+@pytest.mark.spec("SEC-11", "A-16")
+def test_a_body_without_known_end_is_refused() -> None:
+    with pytest.raises(PeerProtocolError, match="no length") as caught:
+        has_body({"HTTP_TRANSFER_ENCODING": "chunked"}, None)
+
+    assert caught.value.status_hint == 411

@@ -551,7 +551,7 @@ async def asgi_app(scope: Scope, receive: Receive, send: Send) -> Any:
         await send({"type": "lifespan.shutdown.complete"})
         return None
     name = scope["path"].split("/")[1]
-    return await _ASGI[name](Case.of(scope["query_string"].decode("ascii")), scope, receive, send)
+    return await _ASGI[name](Case.of(scope["query_string"].decode("latin-1")), scope, receive, send)
 
 
 wsgi_bridged = WSGIToASGI(wsgi_app, threads=THREADS)

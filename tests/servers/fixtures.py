@@ -12,14 +12,11 @@ import pytest
 
 from tests.servers.apps import THREADS
 from tests.servers.board import PORT_FILE, RemoteBoard
-from tests.servers.sites import ASGI, Site, Start
+from tests.servers.sites import EVERY_ASGI, Site, Start
 from tests.support.servers import serve
 
 _OPTIONS = {
-    "uvicorn": [],
-    "uvicorn-h11": [],
     "gunicorn": ["--threads", str(THREADS)],
-    "gunicorn-sync": [],
     "uwsgi": ["--lazy-apps"],  # the board is one of the worker
     "waitress": [f"--threads={THREADS}"],
 }
@@ -37,8 +34,10 @@ def start_site(tmp_path_factory: pytest.TempPathFactory) -> Start:
     @contextmanager
     def start(kind: str, *options: str, module: str = "tests.servers.apps", **env: str) -> Iterator[Site]:
         port_file: Path = tmp_path_factory.mktemp("board") / "port"
-        app = f"{module}:{'wsgi_bridged' if kind in ASGI else 'asgi_bridged'}"
-        with serve(kind, app, *_OPTIONS[kind], *options, env={PORT_FILE: str(port_file), **env}) as server:
+        app = f"{module}:{'wsgi_bridged' if kind in EVERY_ASGI else 'asgi_bridged'}"
+        with serve(
+            kind, app, *_OPTIONS.get(kind, ()), *options, env={PORT_FILE: str(port_file), **env}
+        ) as server:
             site = Site(kind, server, RemoteBoard(port_file))
             site.check_alive()  # and so the worker has published its board
             yield site

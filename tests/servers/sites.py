@@ -24,6 +24,19 @@ GUNICORN = ("gunicorn", "gunicorn-sync")
 
 BOTH = (*ASGI, *WSGI)
 
+EVERY_ASGI = (*ASGI, "hypercorn", "daphne", "granian")
+"""All servers with which WSGIToASGI is tried; where it is about what reaches the bridge at all."""
+
+EVERY_WSGI = (*WSGI, "granian-wsgi", "uwsgi", "werkzeug")
+"""All servers with which ASGIToWSGI is tried."""
+
+EVERY = (*EVERY_ASGI, *EVERY_WSGI)
+
+
+def but(*kinds: str) -> tuple[str, ...]:
+    """Give every server but these, which do otherwise; docs/explanation/security.md says how."""
+    return tuple(kind for kind in EVERY if kind not in kinds)
+
 
 def on(*kinds: Any) -> pytest.MarkDecorator:
     """Run a test on the session's server of each of these kinds."""
