@@ -10,7 +10,7 @@ from bridge._protocol.handshake import is_handshake
 from bridge._protocol.head import status_line
 from bridge._protocol.headers import content_length
 from bridge._protocol.kind import kind_of
-from bridge._protocol.limits import Limits, check_seconds
+from bridge._protocol.limits import Limits, check_count, check_seconds
 from bridge._protocol.observation import AdapterStats, Observer, outcome_of
 from bridge._protocol.refusal import refusal
 from bridge._protocol.request import scope_from_environ
@@ -21,6 +21,7 @@ from bridge._runtime.app_life import AppLife
 from bridge._runtime.asgi_run import ASGIRun
 from bridge._runtime.asgi_websockets import ASGIWebSockets
 from bridge._runtime.blocks import ObservedBlocks, Stream, Whole
+from bridge._runtime.concurrency import Concurrency
 from bridge._runtime.loop import LoopThread, shared_loop_thread
 from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.naming import name_of
@@ -46,6 +47,9 @@ class ASGIToWSGI:
         app: the ASGI app: FastAPI, Starlette, a Django ASGI handler, any coroutine callable of scope, receive
             and send.
         lifespan: "auto" runs the app's lifespan if it has one, "on" insists on it, "off" leaves it out.
+        max_concurrency: how many requests the app serves at once; one more is answered 503, without a wait:
+            what could wait holds a thread of the server. A request counts until its response is complete or
+            the app has ended; WebSockets and background work do not. None for as many as come.
         limits: what of a request is refused; see `Limits`.
         loop_thread: the loop to run on; None for the one that all adapters of the process share.
         startup_timeout: how long the app may take to start, in seconds; None for as long as it likes.
@@ -81,6 +85,7 @@ class ASGIToWSGI:
         app: ASGIApp,
         *,
         lifespan: Literal["auto", "on", "off"] = "auto",
+        max_concurrency: int | None = None,
         limits: Limits | None = None,
         loop_thread: LoopThread | None = None,
         startup_timeout: float | None = 60.0,
@@ -104,6 +109,8 @@ class ASGIToWSGI:
             raise ConfigurationError(f"app={name_of(app)}: not an ASGI 3 app; as_wsgi(app) takes any kind")
         if lifespan not in _MODES:
             raise ConfigurationError(f"lifespan={lifespan!r}: expected one of {', '.join(_MODES)}")
+        if max_concurrency is not None:
+            check_count("requests", 1, max_concurrency=max_concurrency)
         check_seconds(
             startup_timeout=startup_timeout,
             task_timeout=task_timeout,
@@ -127,6 +134,7 @@ class ASGIToWSGI:
         )
         self._observed = self._observing.wanted
         self._meter = Meter() if measure else None
+        self._concurrency = None if max_concurrency is None else Concurrency(max_concurrency)
         self._limits = limits or Limits()
         self._loop_thread = loop_thread or shared_loop_thread()
         self._cancel_timeout = cancel_timeout
@@ -199,6 +207,7 @@ class ASGIToWSGI:
             life = self._life
             if not life.started:
                 life.start()
+            place = None if self._concurrency is None else self._concurrency.enter(app)
         except (PeerProtocolError, Overloaded) as exc:
             return self._refuse(start_response, exc)
         if life.state is not None:
@@ -206,7 +215,7 @@ class ASGIToWSGI:
         if "wsgi.file_wrapper" in environ and not self._observed:  # observers are told of each block
             scope["extensions"][PATHSEND] = {}
         run = ASGIRun(
-            app,
+            place or app,
             scope,
             environ,
             body,
@@ -225,6 +234,8 @@ class ASGIToWSGI:
                 start_response(status_line(head.status), native_from_raw_headers(head.headers))
         except BaseException as exc:
             run.leave()  # also if the server raised: in start_response (WA-08), or here by a signal
+            if place is not None and run.task is None:
+                place.leave()  # the loop is gone, and the app will never run
             if meter is not None:
                 meter.count(arrived, run.received, run.sent, completed=False)
             if run.refusal is not None:

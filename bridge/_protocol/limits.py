@@ -14,15 +14,17 @@ class Limits:
     """Bounds on one request. Every server has tighter ones of its own; these hold when it has not.
 
     Attributes:
-        max_body_bytes: the request body, by declaration and by count; None, the default, sets no limit,
-            because only the app knows which uploads it wants. More is answered 413.
+        max_body_bytes: the request body, by declaration and by count; None for no limit. More is answered
+            413. The default, 1 GiB, is that of waitress: a body is streamed, so it bounds what the app may
+            have to store, not the memory of the bridge.
         max_headers: the number of header fields. More is answered 431.
-        max_header_bytes: names and values of all header fields together. More is answered 431.
+        max_header_bytes: names and values of all header fields together, and so of any one. More is
+            answered 431.
         max_path_bytes: path and query string together. More is answered 414.
         max_message_bytes: one WebSocket message, inflated. More ends the connection with 1009.
     """
 
-    max_body_bytes: int | None = None
+    max_body_bytes: int | None = 1024 * 1024 * 1024
     max_headers: int = 1_000
     max_header_bytes: int = 256 * 1024
     max_path_bytes: int = 64 * 1024

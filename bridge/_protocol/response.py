@@ -20,9 +20,11 @@ from enum import IntEnum
 from typing import Final
 
 from bridge._protocol.head import WITHOUT_BODY, Head
+from bridge._protocol.sendfile import PATHSEND
 from bridge.errors import AppProtocolError
+from bridge.types import Message
 
-__all__ = ["ResponseCycle", "State"]
+__all__ = ["ResponseCycle", "State", "ends_body"]
 
 
 class State(IntEnum):
@@ -57,6 +59,12 @@ _ILLEGAL: Final = {
     "data": "the app sent a body before it started the response",
     "end": "the app ended without starting a response",
 }
+
+
+def ends_body(message: Message) -> bool:
+    """Tell whether an event of an ASGI app is the last of its body; a file is all of it."""
+    kind = message.get("type")
+    return kind == PATHSEND or (kind == "http.response.body" and not message.get("more_body"))
 
 
 class ResponseCycle:

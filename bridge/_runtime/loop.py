@@ -45,9 +45,16 @@ class LoopThread:
 
     Args:
         loop_factory: makes the loop; None for uvloop if there is one, else asyncio's.
+
+    Raises:
+        ConfigurationError: the factory is no function.
     """
 
     def __init__(self, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> None:
+        if loop_factory is not None and not callable(loop_factory):
+            raise ConfigurationError(
+                f"loop_factory={loop_factory!r}: expected a function that makes a loop, or None"
+            )
         self._factory = loop_factory
         self._closed_for_good = False
         self._mailbox: Mailbox | None = None

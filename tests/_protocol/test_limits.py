@@ -33,10 +33,11 @@ def test_only_the_body_may_be_without_limit() -> None:
             Limits(**{name: None})  # type: ignore[arg-type]
 
 
-@pytest.mark.spec("SEC-18")
-def test_the_default_limits_bound_the_request_head() -> None:
+@pytest.mark.spec("SEC-17", "SEC-18")
+def test_every_limit_is_finite_by_default() -> None:
     limits = Limits()
 
+    assert (limits.max_body_bytes, limits.max_message_bytes) == (1 << 30, 16 << 20)
     assert (limits.max_headers, limits.max_header_bytes, limits.max_path_bytes) == (1_000, 262_144, 65_536)
 
 

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 import httpx
 import pytest
 
-from tests.servers.overloaded import BACKLOG, THREADS
+from tests.servers.overloaded import BACKLOG, CONCURRENCY, THREADS
 from tests.support.servers import serve
 
 CALLS = 80
@@ -42,3 +42,28 @@ def test_a_slow_app_leaves_the_native_routes_alone_and_tells_503_to_what_is_too_
     assert after.content == b"legacy"  # at once back to normal
     p99 = sorted(times)[98] * 1000
     print(f"uvicorn: beside {CALLS} calls of a slow app a native route has a p99 of {p99:.1f} ms")
+
+
+@pytest.mark.spec("SEC-21")
+def test_an_asgi_app_with_all_it_may_serve_refuses_one_more_and_leaves_threads_to_the_others() -> None:
+    answers: SimpleQueue[httpx.Response] = SimpleQueue()
+    with (
+        serve("gunicorn", "tests.servers.overloaded:wsgi_app") as server,
+        ThreadPoolExecutor(CONCURRENCY + 2) as pool,
+    ):
+        url = server.url
+        try:
+            for _ in range(CONCURRENCY + 2):
+                pool.submit(lambda: answers.put(httpx.get(f"{url}/slow", timeout=60)))
+            refused = [answers.get(timeout=30) for _ in range(2)]
+            native = httpx.get(f"{url}/native").content
+            held = answers.empty()
+        finally:
+            httpx.get(f"{url}/open")
+        served = [answers.get(timeout=30) for _ in range(CONCURRENCY)]
+        after = httpx.get(f"{url}/slow")
+
+    assert held
+    assert native == b"native"
+    assert {(answer.status_code, answer.headers.get("retry-after")) for answer in refused} == {(503, "1")}
+    assert {(answer.status_code, answer.content) for answer in (*served, after)} == {(200, b"slow")}
