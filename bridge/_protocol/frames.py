@@ -17,6 +17,7 @@ except ImportError as exc:
     raise ImportError('WebSockets need wsproto: pip install "asgi-wsgi-bridge[websocket]"') from exc
 
 from bridge._protocol.deflate import Deflate
+from bridge._protocol.small_frames import Alignment, frame_of, message_of
 from bridge._protocol.websocket import Close
 
 __all__ = ["Frames", "Received"]
@@ -48,12 +49,26 @@ class Frames:
         failed: whether it was this endpoint that ended it, for what the other one sent.
     """
 
-    __slots__ = ("_connection", "_fragmented", "_max_bytes", "_pieces", "_sent_close", "ended", "failed")
+    __slots__ = (
+        "_alignment",
+        "_client",
+        "_connection",
+        "_fragmented",
+        "_max_bytes",
+        "_pieces",
+        "_plain",
+        "_sent_close",
+        "ended",
+        "failed",
+    )
 
     def __init__(self, *, client: bool, max_message_bytes: int, deflate: Deflate | None = None) -> None:
         role = ConnectionType.CLIENT if client else ConnectionType.SERVER
         extensions = [] if deflate is None else [_BoundedDeflate(deflate, max_message_bytes)]
         self._connection = Connection(role, list(extensions))
+        self._client = client
+        self._plain = deflate is None
+        self._alignment = Alignment()
         self._max_bytes = max_message_bytes
         self._pieces = bytearray()  # of the message that is coming, text in UTF-8
         self._fragmented = False
@@ -69,6 +84,12 @@ class Frames:
         reply = b""
         if self.ended is not None:
             return Received(messages, reply)
+        if self._plain and self._alignment.between_messages:
+            small = message_of(data, client=self._client)
+            if small is not None and len(data) <= self._max_bytes:  # with its header: on the safe side
+                messages.append(small)
+                return Received(messages, reply)
+        self._alignment.follow(data)
         self._connection.receive_data(data)
         for event in self._connection.events():
             if isinstance(event, (TextMessage, BytesMessage)):
@@ -126,6 +147,10 @@ class Frames:
 
     def message(self, data: str | bytes) -> bytes:
         """Give the frame of a message."""
+        if self._plain and not self._sent_close and self.ended is None:
+            small = frame_of(data, client=self._client)
+            if small is not None:
+                return small
         if isinstance(data, str):
             return self._connection.send(TextMessage(data=data))
         return self._connection.send(BytesMessage(data=data))
