@@ -18,6 +18,7 @@ PAGE = ROOT / "docs" / "reference" / "figures.md"
 TESTS = [
     "tests/servers/test_streaming.py",
     "tests/servers/test_memory.py",
+    "tests/servers/test_overload.py",
     "tests/extensions/test_server_sent_events.py",
 ]
 SERVERS = {
@@ -45,6 +46,8 @@ What is asserted:
 - Blocks of 10 MB are not multiplied: at most four are in memory at once.
 - With 200 event streams open each gets its event while it waits for the next; the time from its yield to its client is measured, not asserted.
 - The threads of 200 clients that have left an event stream serve the next 200; each stream makes at most ten silent blocks, of half a second, before its end, and how long it takes is measured.
+- Beside 80 calls of an app with 10 threads and 20 places, those that are too many are answered 503, the native routes are served meanwhile, and the app serves again when it can; the times are measured, not asserted.
+- One that waits for a thread for longer than `queue_timeout` is answered 503, and never before; how late is measured.
 - A first block arrives while the app waits for something that happens after its arrival; the time is measured, not asserted.
 - Waitress is bound more loosely, by 64 MiB: it keeps up to 16 MiB of a response itself before it stops the app, and an app of its own kind costs it as much.
   It takes the whole request to disk before the app sees it, so its upload says nothing about the bridge.

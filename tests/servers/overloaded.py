@@ -11,6 +11,7 @@ from bridge.types import Environ, Receive, Scope, Send, StartResponse
 
 THREADS, BACKLOG = 10, 20
 CONCURRENCY = 3
+QUEUE_TIMEOUT = 0.2
 
 _opened = threading.Event()
 
@@ -22,11 +23,15 @@ def _legacy(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 
 
 _bridged = WSGIToASGI(_legacy, threads=THREADS, backlog=BACKLOG)
+_impatient = WSGIToASGI(_legacy, threads=1, queue_timeout=QUEUE_TIMEOUT)
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "http" or scope["path"] == "/legacy":
         await _bridged(scope, receive, send)
+        return
+    if scope["path"] == "/impatient":
+        await _impatient(scope, receive, send)
         return
     if scope["path"] == "/open":
         _opened.set()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from queue import SimpleQueue
+from select import select
 
 import httpx
 import pytest
 
-from tests.servers.overloaded import BACKLOG, CONCURRENCY, THREADS
+from tests.servers.overloaded import BACKLOG, CONCURRENCY, QUEUE_TIMEOUT, THREADS
 from tests.support.servers import serve
 
 CALLS = 80
@@ -33,8 +35,10 @@ def test_a_slow_app_leaves_the_native_routes_alone_and_tells_503_to_what_is_too_
             held = answers.empty()  # all that were taken are still there
         finally:
             httpx.get(f"{url}/open", verify=False)
+        opened = time.perf_counter()
         served = [answers.get(timeout=30) for _ in range(THREADS + BACKLOG)]
         after = httpx.get(f"{url}/legacy", verify=False)
+        normal = (time.perf_counter() - opened) * 1000
 
     assert held
     assert {(answer.status_code, answer.headers.get("retry-after")) for answer in refused} == {(503, "1")}
@@ -42,6 +46,32 @@ def test_a_slow_app_leaves_the_native_routes_alone_and_tells_503_to_what_is_too_
     assert after.content == b"legacy"  # at once back to normal
     p99 = sorted(times)[98] * 1000
     print(f"uvicorn: beside {CALLS} calls of a slow app a native route has a p99 of {p99:.1f} ms")
+    print(f"uvicorn: {THREADS + BACKLOG} held calls and a new one served {normal:.0f} ms after the load")
+
+
+@pytest.mark.spec("SEC-21")
+def test_what_waits_for_too_long_is_told_503_and_not_before() -> None:
+    request = b"GET /impatient HTTP/1.1\r\nHost: testserver\r\nConnection: close\r\n\r\n"
+    with serve("uvicorn", "tests.servers.overloaded:app") as server, ExitStack() as stack:
+        clients = [stack.enter_context(server.connect(30)) for _ in range(10)]
+        waited, answers = [], []
+        begun = time.perf_counter()
+        for client in clients:
+            client.sendall(request)
+        while len(clients) > 1:  # whichever of them has the thread
+            for client in select(clients, [], [], 30)[0]:
+                answers.append(client.recv(4096))
+                waited.append(time.perf_counter() - begun)
+                clients.remove(client)
+        httpx.get(f"{server.url}/open", verify=False)
+        held = clients[0].recv(4096)
+
+    assert held.startswith(b"HTTP/1.1 200")
+    assert {answer[:12] for answer in answers} == {b"HTTP/1.1 503"}
+    assert all(b"\r\nretry-after: 1\r\n" in answer for answer in answers)
+    assert min(waited) >= QUEUE_TIMEOUT
+    late = (max(waited) - QUEUE_TIMEOUT) * 1000
+    print(f"uvicorn: 503 for nine calls at most {late:.0f} ms after their time in the queue was over")
 
 
 @pytest.mark.spec("SEC-21")
