@@ -360,11 +360,13 @@ def test_sigterm_with_open_websockets_closes_them_with_1001(kind: str) -> None:
 
 
 @pytest.mark.spec("S-31")
-@pytest.mark.parametrize("path", ["/echo", "/"])
-def test_a_server_without_a_socket_answers_501(path: str) -> None:
-    with serve("waitress", "tests.websocket.asgi_apps:app") as server, Wire(server.port, path) as wire:
-        assert wire.head().startswith(b"HTTP/1.1 501 ")
-        assert get(server) == b'"hello"'
+@pytest.mark.parametrize("kind", ["waitress", "uwsgi", "granian-wsgi"])
+def test_a_server_without_a_socket_answers_501(kind: str) -> None:
+    with serve(kind, "tests.websocket.asgi_apps:app") as server:
+        for path in ("/echo", "/"):
+            with Wire(server.port, path) as wire:
+                assert wire.head().startswith(b"HTTP/1.1 501 ")
+            assert get(server) == b'"hello"'
 
 
 @pytest.mark.spec("SEC-29")
