@@ -24,7 +24,7 @@ from bridge._runtime import websocket_takeover
 from tests.support.servers import Server, serve, watched_memory
 from tests.websocket.asgi_apps import MAX_MESSAGE_BYTES
 from tests.websocket.conftest import WSGI_SERVERS, census, until
-from tests.websocket.test_wsgi_under_asgi import end_of, open_socket, vanish
+from tests.websocket.test_wsgi_under_asgi import end_of, no_more, open_socket, vanish
 from tests.websocket.wire import BINARY, CLOSE, PING, PONG, TEXT, Frame, Wire
 
 
@@ -249,9 +249,28 @@ def test_a_client_that_vanishes_leaves_nothing_behind(wsgi_server: Server) -> No
     before = census(wsgi_server)
     vanish_in_turn(20)
 
-    until(lambda: census(wsgi_server)["fds"] <= before["fds"] + 2)
-    until(lambda: census(wsgi_server)["os_threads"] <= before["os_threads"] + 2)
-    until(lambda: census(wsgi_server)["tasks"] <= before["tasks"] + 1)
+    until(lambda: no_more(census(wsgi_server), before))
+
+
+@pytest.mark.timeout(150)
+def test_apps_that_fail_return_and_deny_leave_nothing_behind(wsgi_server: Server) -> None:
+    until(lambda: census(wsgi_server)["sockets"] == 0, seconds=50)
+
+    def some() -> None:
+        for path in ("/returns", "/raises", "/close/4001/bye"):
+            with open_socket(wsgi_server, path) as ws:
+                end_of(ws)
+        for path in ("/denied", "/fails", "/refuse"):
+            with pytest.raises(websockets.exceptions.InvalidStatus):
+                open_socket(wsgi_server, path)
+        until(lambda: census(wsgi_server)["sockets"] == 0)
+
+    some()
+    before = census(wsgi_server)
+    for _ in range(3):
+        some()
+
+    until(lambda: no_more(census(wsgi_server), before))
 
 
 def test_a_half_open_connection_is_found_by_its_silence() -> None:

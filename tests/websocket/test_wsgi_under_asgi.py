@@ -247,15 +247,40 @@ def test_clients_that_vanish_leave_nothing_behind(asgi_server: Server) -> None:
             sockets.append(ws)
         for ws in sockets:
             vanish(ws)
-        until(lambda: census(asgi_server)["readers"] == 0)
+        until(lambda: idle(census(asgi_server)))
 
     ten_vanish()
     before = census(asgi_server)
     for _ in range(2):
         ten_vanish()
 
-    until(lambda: census(asgi_server)["fds"] <= before["fds"] + 2)
-    until(lambda: census(asgi_server)["os_threads"] <= before["os_threads"] + 2)
+    until(lambda: no_more(census(asgi_server), before))
+
+
+def test_apps_that_fail_return_and_deny_leave_nothing_behind(asgi_server: Server) -> None:
+    def some() -> None:
+        for path in ("/returns", "/raises", "/brief", "/brief?raise", "/close/4001/bye"):
+            with open_socket(asgi_server, path) as ws:
+                end_of(ws)
+        for path in ("/denied", "/fails", "/nowhere"):
+            with pytest.raises(websockets.exceptions.InvalidStatus):
+                open_socket(asgi_server, path)
+        until(lambda: idle(census(asgi_server)))
+
+    some()
+    before = census(asgi_server)
+    for _ in range(3):
+        some()
+
+    until(lambda: no_more(census(asgi_server), before))
+
+
+def idle(found: dict[str, Any]) -> bool:
+    return bool(found["readers"] == found["sockets"] == 0)
+
+
+def no_more(found: dict[str, Any], before: dict[str, Any]) -> bool:
+    return all(found[what] <= before[what] + 2 for what in ("fds", "os_threads", "tasks"))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import socket
 import threading
@@ -44,6 +46,8 @@ def census() -> dict[str, Any]:
         "fds": process.num_fds(),
         "websocket_jobs": sum(name.startswith("bridge-ws-") for name in threads),
         "os_threads": process.num_threads(),
+        "tasks": sum(isinstance(found, asyncio.Task) and not found.done() for found in gc.get_objects()),
+        "sockets": app.stats().websockets,
         "readers": sum("simple_websocket" in name for name in threads),
         "rss": process.memory_info().rss,
         "pid": os.getpid(),
