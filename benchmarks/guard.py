@@ -1,7 +1,8 @@
 """A guard against slowing down: instructions of a fixed mix of requests, against the stored figures.
 
 `python -m benchmarks.guard` fails where a mix takes a tenth more than `guard.json` says. `store` writes the
-figures anew, with a change that is worth its price; `each` counts the requests of the mixes one by one.
+figures anew, with a change that is worth its price; `each` counts the requests of the mixes one by one, and
+`watched` what `measure=True` and an observer add to one.
 
 Instructions are counted by valgrind's callgrind: twice the same to 0.1 %, on a busy machine too. They are
 compared only on the interpreter that they were taken on, since another build of CPython takes others. Where
@@ -31,6 +32,10 @@ MIXES: dict[str, Mix] = {
 }
 EACH: dict[str, Mix] = {name: {name: 10} for mix in MIXES.values() for name in mix}
 
+WATCHED = ("measured", "observed")
+WHOLE = {"wsgi": "flask", "asgi": "fastapi"}
+"""The page of a framework that a share is given of, by the kind of app."""
+
 STORE = Path(__file__).with_name("guard.json")
 MOST_GROWTH = 0.10
 
@@ -43,13 +48,16 @@ _COLLECTED = re.compile(r"Collected : (\d+)")
 def main() -> None:
     """Compare, or store."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.guard", description=__doc__)
-    parser.add_argument("mode", nargs="?", choices=["compare", "store", "each"], default="compare")
+    parser.add_argument("mode", nargs="?", choices=["compare", "store", "each", "watched"], default="compare")
     mode = parser.parse_args().mode
     if shutil.which("valgrind") is None:
         print("bench-guard: skipped, there is no valgrind")
         return
     if mode == "each":
         compared(count_all(EACH), {})
+        return
+    if mode == "watched":
+        _print_watched()
         return
     stored: dict[str, dict[str, int]] = json.loads(STORE.read_text("utf-8")) if STORE.exists() else {}
     expected = stored.get(interpreter(), {})
@@ -63,6 +71,17 @@ def main() -> None:
     slower = compared(counted, expected)
     if slower and mode == "compare":
         sys.exit(f"slower by more than {MOST_GROWTH:.0%}: {', '.join(slower)}")
+
+
+def _print_watched() -> None:
+    """Say what watching adds to a GET: in instructions, and as a share of the page of a framework."""
+    names = [f"{kind}-{run}" for kind in WHOLE for run in ("get", *WATCHED)] + list(WHOLE.values())
+    counted = count_all({name: {name: 10} for name in names})
+    for kind, page in WHOLE.items():
+        for run in WATCHED:
+            more = counted[f"{kind}-{run}"] - counted[f"{kind}-get"]
+            share, of_page = more / counted[f"{kind}-get"], more / counted[page]
+            print(f"{kind}-{run:<9} {more:>+8,} instructions  {share:+.1%} of GET  {of_page:+.1%} of {page}")
 
 
 def interpreter() -> str:

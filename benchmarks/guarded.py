@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
+from benchmarks.served import fastapi_native, flask_native
 from benchmarks.workloads import (
     asgi_hello,
     asgi_stream,
@@ -21,6 +22,7 @@ from benchmarks.workloads import (
 )
 from bridge import ASGIToWSGI, LoopThread, ThreadPool, WSGIToASGI
 from bridge._runtime.worker_pool import WorkerPool
+from bridge.observation import Observer, RequestBegan, RequestEnded
 from bridge.types import ASGIApp, Environ, Receive, Scope, Send, StartResponse, WSGIApp
 
 _BODY = b"x" * 1024
@@ -46,10 +48,19 @@ async def _asgi_reader(scope: Scope, receive: Receive, send: Send) -> None:
     await asgi_hello(scope, receive, send)
 
 
-def _serve_wsgi(app: WSGIApp, requests: int, *bodies: bytes) -> None:
+def _observer(began: RequestBegan) -> Callable[[RequestEnded], object]:
+    return _told
+
+
+def _told(ended: RequestEnded) -> None: ...
+
+
+def _serve_wsgi(
+    app: WSGIApp, requests: int, *bodies: bytes, measure: bool = False, observers: Collection[Observer] = ()
+) -> None:
     pool = ThreadPool()
     pool.workers = _Direct(1, 0)
-    adapter = WSGIToASGI(app, pool=pool)
+    adapter = WSGIToASGI(app, pool=pool, measure=measure, observers=observers)
 
     async def serve() -> None:
         for _ in range(requests):
@@ -61,9 +72,16 @@ def _serve_wsgi(app: WSGIApp, requests: int, *bodies: bytes) -> None:
     asyncio.run(serve())
 
 
-def _serve_asgi(app: ASGIApp, requests: int, body: bytes = b"") -> None:
+def _serve_asgi(
+    app: ASGIApp,
+    requests: int,
+    body: bytes = b"",
+    *,
+    measure: bool = False,
+    observers: Collection[Observer] = (),
+) -> None:
     loop_thread = LoopThread(asyncio.new_event_loop)
-    adapter = ASGIToWSGI(app, loop_thread=loop_thread)
+    adapter = ASGIToWSGI(app, loop_thread=loop_thread, measure=measure, observers=observers)
     for _ in range(requests):
         environ = new_environ()
         if body:
@@ -80,6 +98,12 @@ RUNS: dict[str, Callable[[int], None]] = {
     "asgi-get": lambda requests: _serve_asgi(asgi_hello, requests),
     "asgi-post": lambda requests: _serve_asgi(_asgi_reader, requests, _BODY),
     "asgi-stream": lambda requests: _serve_asgi(asgi_stream(_BLOCKS), requests),
+    "wsgi-measured": lambda requests: _serve_wsgi(wsgi_hello, requests, measure=True),
+    "wsgi-observed": lambda requests: _serve_wsgi(wsgi_hello, requests, observers=[_observer]),
+    "asgi-measured": lambda requests: _serve_asgi(asgi_hello, requests, measure=True),
+    "asgi-observed": lambda requests: _serve_asgi(asgi_hello, requests, observers=[_observer]),
+    "flask": lambda requests: _serve_wsgi(flask_native(), requests),
+    "fastapi": lambda requests: _serve_asgi(fastapi_native(), requests),
 }
 
 if __name__ == "__main__":

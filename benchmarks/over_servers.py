@@ -115,7 +115,7 @@ def observed(effort: Effort) -> list[Case]:
     """Measure what `measure=True` costs, and an observer beside it (P13)."""
     cases: list[Case] = []
     # A few per cent are less than a machine varies from one second to the next: many short turns.
-    effort = replace(effort, server_rounds=3 * effort.server_rounds, server_seconds=1)
+    effort = replace(effort, server_rounds=8 * effort.server_rounds, server_seconds=1)
     for setting, contestants in OBSERVED.items():
         case = Case("P13", setting, "requests/s", UNWATCHED, 0.97, "at least")
         for name, taken in _loads(contestants, effort).items():

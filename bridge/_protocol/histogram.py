@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,10 +60,18 @@ class HistogramCounter:
         self._counts = [0] * (len(BOUNDS) + 1)
         self._total = 0.0
 
-    def add(self, seconds: float) -> None:
-        """Count one."""
-        self._counts[bisect_left(BOUNDS, seconds)] += 1
-        self._total += seconds
+    def add(self, seconds: Collection[float]) -> None:
+        """Count some."""
+        ordered, below = sorted(seconds), 0  # fewer comparisons than to look each up
+        counts = self._counts
+        for place, bound in enumerate(BOUNDS):
+            within = bisect_right(ordered, bound)
+            counts[place] += within - below
+            below = within
+            if within == len(ordered):
+                break
+        counts[-1] += len(ordered) - below
+        self._total += sum(ordered)
 
     def read(self) -> Histogram:
         """Give what was counted."""

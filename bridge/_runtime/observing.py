@@ -11,6 +11,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
+from operator import sub
 from time import perf_counter
 from typing import Protocol
 from weakref import WeakSet
@@ -71,7 +72,7 @@ class Tally:
         return self._counts.copy()
 
 
-_BATCH = 64
+_BATCH = 256
 """How many requests are added up at once."""
 
 
@@ -89,7 +90,7 @@ class Meter:
     def after_fork(self) -> None:
         """Begin afresh in a forked child."""
         self._lock = threading.Lock()  # of who adds up
-        self._ended: deque[tuple[float, int, int, bool]] = deque()
+        self._ended: deque[tuple[float, float, int, int, bool]] = deque()
         self._completed = self._received = self._sent = 0
         self._seconds = HistogramCounter()
 
@@ -103,7 +104,7 @@ class Meter:
             completed: whether that is complete.
         """
         ended = self._ended
-        ended.append((perf_counter() - arrived, received, sent, completed))
+        ended.append((perf_counter(), arrived, received, sent, completed))
         if len(ended) >= _BATCH and self._lock.acquire(blocking=False):
             try:
                 self._add_up()
@@ -117,14 +118,15 @@ class Meter:
             return Measured(self._completed, self._received, self._sent, self._seconds.read())
 
     def _add_up(self) -> None:
-        ended = self._ended
-        add = self._seconds.add
-        for _ in range(len(ended)):  # not for ever, where others go on leaving theirs
-            seconds, received, sent, completed = ended.popleft()
-            self._completed += completed
-            self._received += received
-            self._sent += sent
-            add(seconds)
+        pop = self._ended.popleft
+        batch = [pop() for _ in range(len(self._ended))]  # not for ever, where others go on leaving theirs
+        if batch:
+            # By columns: what is done in C for all of them is a fifth of a loop over the requests.
+            ended, arrived, received, sent, completed = zip(*batch, strict=True)
+            self._received += sum(received)
+            self._sent += sum(sent)
+            self._completed += sum(completed)
+            self._seconds.add(list(map(sub, ended, arrived)))
 
 
 class Observing:

@@ -26,7 +26,7 @@ durations = st.lists(st.floats(0, 1000, allow_nan=False), max_size=50)
 def counted(seconds: list[float]) -> Histogram:
     counter = HistogramCounter()
     for one in seconds:
-        counter.add(one)
+        counter.add([one])
     return counter.read()
 
 
