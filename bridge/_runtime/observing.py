@@ -72,8 +72,8 @@ class Tally:
         return self._counts.copy()
 
 
-_BATCH = 256
-"""How many requests are added up at once."""
+_BATCH = 64
+"""How many requests are added up at once. More kept tuples would set the cycle collector going."""
 
 
 class Meter:
