@@ -629,6 +629,10 @@ APP_SCRIPT = """
     from bridge import ASGIToWSGI
     from tests.support.wsgi import call
 
+    def print(*words, flush=True):
+        # In one write, without a buffer: a forked child would write what a thread of its parent has begun.
+        os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+
     async def app(scope, receive, send):
         if scope["type"] == "lifespan":
             await receive()
