@@ -139,7 +139,7 @@ class ASGIToWSGI:
         self._loop_thread = loop_thread or shared_loop_thread()
         self._cancel_timeout = cancel_timeout
         self._request_timeout = request_timeout
-        self._tasks = TaskSet()
+        self._tasks = TaskSet(self.name)
         self._websockets = ASGIWebSockets(
             app,
             self._limits,

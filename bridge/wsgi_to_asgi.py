@@ -164,7 +164,7 @@ class WSGIToASGI:
             refuse_underscores=refuse_underscores,
             queue_timeout=queue_timeout,
             request_timeout=request_timeout,
-            peer_timeouts=PeerTimeouts(send_timeout, receive_timeout, self.name),
+            peer_timeouts=PeerTimeouts(send_timeout, receive_timeout),
             tally=Tally(),
             meter=Meter() if measure else None,
         )

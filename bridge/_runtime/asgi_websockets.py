@@ -116,7 +116,7 @@ class ASGIWebSockets:
         try:
             from bridge._protocol.frames import Frames
         except ImportError as exc:
-            _log.error("a WebSocket was refused: %s", exc)
+            _log.error("%s: a WebSocket was refused: %s", self._name, exc)
             raise PeerProtocolError("WebSockets are not installed", status_hint=501) from exc
         mailbox, state = enter()
         if state is not None:

@@ -77,13 +77,13 @@ class BodyFeed:
         "_mailbox",
         "_pump",
         "_receive",
-        "_stall",
         "_watching",
         "closed",
         "fetching",
         "lost",
         "outlet",
         "refusal",
+        "stall",
         "task",
         "timeouts",
         "wanted",
@@ -115,7 +115,7 @@ class BodyFeed:
         self.task: asyncio.Task[Any] | None = None
         self.refusal: BodyTooLarge | ReceiveTimedOut | None = None
         self.fetching = False
-        self._stall: StallWatch | None = None
+        self.stall: StallWatch | None = None
 
     def _opened(self) -> Inlet[bytes | Exception]:
         items = self._items
@@ -185,7 +185,7 @@ class BodyFeed:
         try:
             event = await self._receive()
         except asyncio.CancelledError as exc:
-            if self._stall is not None and self._stall.claims(exc):
+            if self.stall is not None and self.stall.claims(exc):
                 raise ReceiveTimedOut from None
             raise
         self.fetching = False
@@ -217,20 +217,20 @@ class BodyFeed:
         """Watch a request that takes its time, unless that would be rude; end it if its client stalls."""
         if self.closed:
             return
-        if self._stall is None and self.task is not None and self.timeouts.shortest is not None:
-            self._stall = StallWatch(self, self.task)
+        if self.stall is None and self.task is not None and self.timeouts.shortest is not None:
+            self.stall = StallWatch(self, self.task)
         if not self._expects_continue and not self.fetching:
             self.watch()
 
     def leave_to_server(self) -> None:
         """Look for a stalled client no more: the server sends a file, without a sign of its progress."""
         self.task = None
-        if self._stall is not None:
-            self._stall.close()
+        if self.stall is not None:
+            self.stall.close()
 
     def stalled(self, error: BaseException) -> bool:
         """Tell whether a cancellation only says that the client has made no progress."""
-        return self._stall is not None and self._stall.claims(error)
+        return self.stall is not None and self.stall.claims(error)
 
     def close(self) -> None:
         """End the pump, and have every further read raise instead of wait (W-30)."""
@@ -239,8 +239,8 @@ class BodyFeed:
             self._items.put(_END if self._ended else ClientDisconnected("the request is over"))
         if self._pump is not None:
             self._pump.cancel()
-        if self._stall is not None:
-            self._stall.close()
+        if self.stall is not None:
+            self.stall.close()
 
     async def _run(self) -> None:
         try:

@@ -7,7 +7,6 @@ client; a stream that has nothing to say may be silent for ever.
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from bridge._runtime.body import BodyFeed
 
 __all__ = ["PeerTimeouts", "StallWatch"]
-
-_log = logging.getLogger("bridge.wsgi")
 
 _LOOKS = 4  # in the time of a timeout: it is kept to within a quarter
 
@@ -28,12 +25,10 @@ class PeerTimeouts:
     Attributes:
         send: while a block waits to be taken.
         receive: while a piece of the request body is waited for.
-        name: of the adapter.
     """
 
     send: float | None
     receive: float | None
-    name: str
 
     @property
     def shortest(self) -> float | None:
@@ -50,9 +45,12 @@ class StallWatch:
     Args:
         feed: of the request; at least one of its timeouts is set.
         task: the one that serves it; looked at only while it waits.
+
+    Attributes:
+        reason: why it has ended the request, for a log line; None if it has not.
     """
 
-    __slots__ = ("_cancelling", "_feed", "_loop", "_seen", "_since", "_task", "_timeouts", "_timer")
+    __slots__ = ("_cancelling", "_feed", "_loop", "_seen", "_since", "_task", "_timeouts", "_timer", "reason")
 
     def __init__(self, feed: BodyFeed, task: asyncio.Task[Any]) -> None:
         self._feed = feed
@@ -63,6 +61,7 @@ class StallWatch:
         self._since = 0.0
         self._cancelling: int | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self.reason: str | None = None
         self._look()
 
     def _look(self) -> None:
@@ -96,7 +95,7 @@ class StallWatch:
 
     def _end(self, *, receiving: bool, timeout: float) -> None:
         what = "sent nothing of its request" if receiving else "took nothing of its response"
-        _log.info("%s: a client %s for %s s; the request was ended", self._timeouts.name, what, timeout)
+        self.reason = f"gave a client up that {what} for {timeout:g} s"
         self._timer = None
         self._feed.lost = True
         self._feed.outlet.close()  # the thread is free at once

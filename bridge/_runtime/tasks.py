@@ -25,9 +25,13 @@ class TaskSet:
 
     A task that a request starts counts until it ends, as do those that it starts in turn. What the lifespan
     starts is no work of a request: it may run until `end_residents()`.
+
+    Args:
+        name: of the adapter, in log lines.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self.after_fork()
         reset_in_child(self)
 
@@ -108,7 +112,9 @@ class TaskSet:
                 break
             await asyncio.wait(tasks, timeout=left)  # those that they have started meanwhile come next
         if tasks:
-            _log.warning("%d tasks still ran after %s s and were cancelled", len(tasks), timeout)
+            _log.warning(
+                "%s: %d tasks still ran after %s s and were cancelled", self._name, len(tasks), timeout
+            )
             await _cancel(tasks)
 
     async def end_residents(self) -> None:

@@ -172,7 +172,7 @@ class WorkerPool:
                 self._emptied.notify_all()
                 self._called = False
                 if self._alive:
-                    _log.warning("no thread could be started: %s", exc)
+                    _log.warning("%s: no thread could be started: %s", self._name, exc)
                     return True
             raise Overloaded("no thread could be started") from exc
         return False

@@ -11,6 +11,7 @@ object that holds what they share: one for each request would cost a twentieth o
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection
 from time import perf_counter
 from typing import Final, TypeAlias
@@ -124,6 +125,8 @@ async def serve_wsgi(
         feed.close()
         if run.piece is not None:
             run.piece.close()
+        if feed.stall is not None and feed.stall.reason is not None:
+            run.log(logging.INFO, feed.stall.reason)
         if meter is not None:
             meter.count(arrived, feed.received, run.sent, completed=outcome is _COMPLETED)
 

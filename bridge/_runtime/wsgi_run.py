@@ -247,17 +247,17 @@ class WSGIRun:
             close()
         except BaseException as exc:
             # The response is out, or its own error is on the way: only the log is left to tell (W-54).
-            self._log(logging.ERROR, "failed in close() of its response", exc)
+            self.log(logging.ERROR, "failed in close() of its response", exc)
 
     def _fail(self, exc: BaseException) -> None:
         if self.outlet.closed:
             if self.piece is not None:
                 self.piece.close()  # nobody takes it any more
             if not isinstance(exc, OSError):
-                self._log(logging.ERROR, "failed after its client had left", exc)
+                self.log(logging.ERROR, "failed after its client had left", exc)
             return
         if self._cycle.done:
-            self._log(logging.ERROR, "failed after its response was complete", exc)
+            self.log(logging.ERROR, "failed after its response was complete", exc)
             return
         if not isinstance(exc, Exception) or isinstance(exc, (StopIteration, StopAsyncIteration)):
             # It would end the loop, or pass for a cancellation or the end of an iteration (SEC-34).
@@ -267,9 +267,10 @@ class WSGIRun:
         self.outlet.fail(exc)
 
     def _warn_excess(self) -> None:
-        self._log(logging.WARNING, "sent more than its Content-Length or status allows; it was cut")
+        self.log(logging.WARNING, "sent more than its Content-Length or status allows; it was cut")
 
-    def _log(self, level: int, what: str, error: BaseException | None = None) -> None:
+    def log(self, level: int, what: str, error: BaseException | None = None) -> None:
+        """Log what happened to the request; from any thread."""
         get = self._environ.get  # the app's: it may have taken anything out
         log_request(
             _log,

@@ -260,7 +260,7 @@ def test_a_started_task_without_end_is_cancelled_after_the_time_for_tasks(
 
     assert tasks_of(loop_thread) == 0
     assert app.steps == ["shutdown"]
-    assert ["2 tasks still ran" in record.getMessage() for record in caplog.records] == [True]
+    assert [": 2 tasks still ran" in record.getMessage() for record in caplog.records] == [True]
     app.release.set()
 
 

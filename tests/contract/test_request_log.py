@@ -12,6 +12,7 @@ import pytest
 
 from bridge import ASGIToWSGI, WSGIToASGI
 from bridge.types import Environ, Receive, Scope, Send, StartResponse
+from tests.contract.wsgi_specimens import answering
 from tests.support.asgi import Exchange, body_events, get, happened, http_scope
 from tests.support.wsgi import Answer, call, make_environ
 
@@ -22,8 +23,8 @@ SHOWN = r"/a\x1b[31m\nb\xe9"
 SECRET = b"s3cr3t"
 
 
-def the_record(caplog: pytest.LogCaptureFixture) -> Any:
-    (record,) = [r for r in caplog.records if r.name.startswith("bridge") and r.levelno >= logging.WARNING]
+def the_record(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> Any:
+    (record,) = [r for r in caplog.records if r.name.startswith("bridge") and r.levelno >= level]
     return record
 
 
@@ -64,6 +65,37 @@ async def test_a_wsgi_app_that_fails_in_close(caplog: pytest.LogCaptureFixture) 
     await asyncio.to_thread(adapter.close)
 
     check(the_record(caplog), "failed in close() of its response", "done")
+
+
+@pytest.mark.spec("SEC-27", "SEC-20")
+async def test_a_client_that_takes_nothing_of_its_response(caplog: pytest.LogCaptureFixture) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        while True:
+            yield b"x" * 65_536
+
+    exchange = Exchange(*body_events(SECRET))
+    exchange.send_gate = asyncio.Event()
+    scope = http_scope(PATH, method="POST", query_string=b"token=" + SECRET)
+    with caplog.at_level(logging.INFO, "bridge"):
+        await exchange.run(WSGIToASGI(app, name="shop", send_timeout=0.1), scope)
+
+    check(the_record(caplog, logging.INFO), gave_up("took nothing of its response"), "streaming")
+
+
+@pytest.mark.spec("SEC-27", "SEC-20")
+async def test_a_client_that_sends_nothing_of_its_request(caplog: pytest.LogCaptureFixture) -> None:
+    scope = http_scope(
+        PATH, method="POST", headers=[(b"content-length", b"6")], query_string=b"token=" + SECRET
+    )
+    with caplog.at_level(logging.INFO, "bridge"):
+        await Exchange(end=False).run(WSGIToASGI(answering([b"x"]), name="shop", receive_timeout=0.1), scope)
+
+    check(the_record(caplog, logging.INFO), gave_up("sent nothing of its request"), "idle")
+
+
+def gave_up(what: str) -> str:
+    return f"gave a client up that {what} for 0.1 s"
 
 
 @pytest.mark.spec("SEC-27")
