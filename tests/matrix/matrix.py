@@ -202,7 +202,8 @@ NOT_THERE: Final = "·"
 
 OF_SERVERS: Final[dict[tuple[str, str], str]] = {
     ("uWSGI", "chunked upload"): (
-        "Nothing of a chunked body comes to its `wsgi.input`; it has a call of its own for it."
+        "Nothing of a chunked body comes to its `wsgi.input`; it has a call of its own for it. "
+        "Across the bridge that is answered 411: an empty body would look whole."
     ),
     ("Werkzeug", "in flight at the signal"): "It has no handler for SIGTERM, which ends the process at once.",
     ("Werkzeug", "lifespan once"): "It has no handler for SIGTERM, which ends the process at once.",
