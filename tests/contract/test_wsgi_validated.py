@@ -25,7 +25,7 @@ from starlette.exceptions import StarletteDeprecationWarning
 from werkzeug.middleware.lint import LintMiddleware
 
 from bridge import WSGIToASGI
-from bridge.types import ASGIApp, Receive, Scope, Send
+from bridge.types import ASGIApp, Environ, Receive, Scope, Send, StartResponse
 from tests.contract import wsgi_specimens
 from tests.contract.wsgi_specimens import LEGAL, SpecimenError
 from tests.support.asgi import Exchange, body_events, get, http_scope, post
@@ -325,3 +325,21 @@ async def test_the_translation_of_one_request_is_unknown_to_another(django_app: 
     german, plain = await asyncio.gather(get(in_german(adapter), "/language"), get(adapter, "/language"))
 
     assert (german.body, plain.body) == (b"de: Ja", b"en-us: Yes")
+
+
+@pytest.mark.spec("D-10")
+@pytest.mark.parametrize("header", [("1st", "x"), ("x_", "x"), ("X-", "x")])
+async def test_what_a_validator_alone_forbids_is_served(header: tuple[str, str]) -> None:
+    """Names that are tokens, no Content-Type, and `read()` without a size; wsgiref refuses each."""
+
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        data: bytes = environ["wsgi.input"].read()
+        start_response("200 OK", [header])
+        return [data]
+
+    with pytest.raises(AssertionError):
+        await post(WSGIToASGI(validator(app)), b"body")
+    answer = await post(WSGIToASGI(app), b"body")
+
+    assert (answer.status, answer.body) == (200, b"body")
+    assert (header[0].lower().encode(), b"x") in answer.headers
