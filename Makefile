@@ -44,7 +44,9 @@ fuzz: $(READY)  ## five minutes of random bytes and of random orders, write docs
 
 stress: $(READY)  ## the contract tests, 20 times, with threads that change places at every chance
 	for round in $$(seq 20); do \
-		echo "round $$round"; SWITCH_INTERVAL=1e-6 $(BIN)/python -m pytest -q tests/contract tests/machines || exit 1; \
+		echo "round $$round"; SWITCH_INTERVAL=1e-6 \
+			$(BIN)/python -m pytest -q --dist loadfile --tx '2*popen//python=$(BIN)/python' \
+			tests/contract tests/machines || exit 1; \
 	done
 
 coverage: $(READY)  ## the tests with branch coverage
