@@ -114,8 +114,9 @@ def fastapi(effort: Effort) -> list[Case]:
 def observed(effort: Effort) -> list[Case]:
     """Measure what `measure=True` costs, and an observer beside it (P13)."""
     cases: list[Case] = []
-    # A few per cent are less than a machine varies from one second to the next: many short turns.
-    effort = replace(effort, server_rounds=8 * effort.server_rounds, server_seconds=1)
+    # A few per cent are less than a machine varies from one second to the next: many short turns. Four times
+    # as many narrow the quartiles little, and take `make bench` beyond its ten minutes.
+    effort = replace(effort, server_rounds=2 * effort.server_rounds, server_seconds=1)
     for setting, contestants in OBSERVED.items():
         case = Case("P13", setting, "requests/s", UNWATCHED, 0.97, "at least")
         for name, taken in _loads(contestants, effort).items():
