@@ -148,6 +148,9 @@ def _grouped_below(owners: set[int]) -> set[int]:
 
 
 async def _cancel(tasks: list[_Task]) -> None:
+    # A task that is cancelled before its first step runs nothing of its coroutine: a run that has begun in
+    # this very turn of the loop would never tell its thread.
+    await asyncio.sleep(0)
     for task in tasks:
         task.cancel()
     if tasks:

@@ -624,6 +624,44 @@ def test_the_error_of_a_request_reaches_that_request_only() -> None:
 # ---------------------------------------------------------------- processes
 
 
+@pytest.mark.spec("A-38", "A-41")
+def test_a_request_that_begins_in_the_turn_in_which_all_are_cancelled_tells_its_thread(
+    loop_thread: LoopThread,
+) -> None:
+    """A task that is cancelled before its first step runs nothing of its coroutine."""
+    held, go = threading.Event(), threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.Event().wait()
+
+    adapter = bridged(app, loop_thread=loop_thread)
+    loop = loop_thread.start().loop
+
+    async def drain_when_told() -> None:
+        told = asyncio.Event()
+
+        def hold() -> None:
+            held.set()
+            go.wait(WAIT_SECONDS)  # until the request is posted: it begins before the drain goes on
+            told.set()
+
+        loop.call_soon(hold)
+        await told.wait()
+        await adapter._tasks.drain(0)
+
+    draining = asyncio.run_coroutine_threadsafe(drain_when_told(), loop)
+    assert held.wait(WAIT_SECONDS)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(call, adapter)
+        posts = loop_thread.start()._posts
+        while not posts:
+            time.sleep(0)
+        go.set()
+        with pytest.raises(AppProtocolError, match="CancelledError"):
+            answer.result(WAIT_SECONDS)
+    draining.result(WAIT_SECONDS)
+
+
 APP_SCRIPT = """
     import asyncio, os, sys, threading
     from bridge import ASGIToWSGI
