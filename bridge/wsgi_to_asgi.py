@@ -13,7 +13,6 @@ from bridge._protocol.kind import kind_of
 from bridge._protocol.limits import Limits, check_patience, check_seconds
 from bridge._protocol.observation import AdapterStats, Observer, outcome_of
 from bridge._protocol.refusal import refusal
-from bridge._runtime.after_request import run_maker
 from bridge._runtime.desk import Desk
 from bridge._runtime.errors_stream import ErrorsStream
 from bridge._runtime.hooks import check_hooks
@@ -156,9 +155,8 @@ class WSGIToASGI:
         self._shutdown_timeout = shutdown_timeout
         threads_used = own if pool is None else _shared(pool, own, on_worker_start, on_worker_stop)
         self._settings = settings = WSGISettings(
-            host=WSGIHost(self.name, strict=strict),
+            host=WSGIHost(self.name, strict=strict, after_request=after_request),
             pool=threads_used,
-            make_run=run_maker(after_request),
             template=_template(ErrorsStream(errors), threads_used.threads > 1, multiprocess),
             limits=limits or Limits(),
             refuse_underscores=refuse_underscores,

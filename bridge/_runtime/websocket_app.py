@@ -7,10 +7,9 @@ import io
 import socket
 from collections.abc import Callable, Iterable
 
-from bridge._runtime.after_request import MakeRun
 from bridge._runtime.outlet import Outlet
 from bridge._runtime.wsgi_host import WSGIHost
-from bridge._runtime.wsgi_run import Part
+from bridge._runtime.wsgi_run import Part, WSGIRun
 from bridge.errors import Overloaded
 from bridge.types import Environ, ExcInfo, StartResponse, Write, WSGIApp
 
@@ -25,7 +24,6 @@ class WebSocketCall:
         environ: the upgrade request; the app's from now on.
         outlet: takes an ordinary response in place of the upgrade, and the end of the app.
         host: of the app.
-        make_run: makes the call of the app.
 
     Attributes:
         host: the same.
@@ -46,7 +44,6 @@ class WebSocketCall:
         environ: Environ,
         outlet: Outlet[Part],
         host: WSGIHost,
-        make_run: MakeRun,
     ) -> None:
         try:
             self.sock, self._app_sock = socket.socketpair()
@@ -57,7 +54,7 @@ class WebSocketCall:
         # simple-websocket 1.1 looks here first. Its gunicorn mode would raise StopIteration in the app.
         environ["werkzeug.socket"] = self._app_sock
         self.host = host
-        self._run = make_run(self._call, environ, outlet, host)
+        self._run = WSGIRun(self._call, environ, outlet, host)
         self.accepted = False
         self.handed_on = False
         self.failure: BaseException | None = None

@@ -78,7 +78,7 @@ async def serve_wsgi(
     except PeerProtocolError as exc:
         return await _refuse(settings, send, exc)
     feed.task = asyncio.current_task(mailbox.loop)
-    run = settings.make_run(app, environ, outlet, settings.host)
+    run = WSGIRun(app, environ, outlet, settings.host)
     extensions = scope.get("extensions")
     take, reply = outlet.take, send
     if extensions and EARLY_HINT in extensions:

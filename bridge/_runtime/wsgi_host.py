@@ -6,6 +6,7 @@ import logging
 
 from bridge._protocol.head import Head
 from bridge._runtime.ending import Closable, OpenSet
+from bridge._runtime.hooks import Hook
 from bridge._runtime.worker import current_worker
 from bridge.errors import AppProtocolError
 
@@ -20,13 +21,16 @@ class WSGIHost:
     Args:
         name: of the app, in log lines and errors.
         strict: see `WSGIToASGI`.
+        after_request: called after each request: in its thread and context, also if it failed (W-62).
 
     Attributes:
+        after_request: the same.
         begun: what the app has started, and ends with its adapter: ASGI apps that it calls through bridges.
     """
 
-    def __init__(self, name: str, *, strict: bool) -> None:
+    def __init__(self, name: str, *, strict: bool, after_request: Hook | None = None) -> None:
         self.name = name
+        self.after_request = after_request
         self.begun = OpenSet()
         self._strict = strict
         self._reported: set[bytes] = set()

@@ -12,6 +12,7 @@ from bridge._protocol.paths import text_from_native
 from bridge._protocol.response import ResponseCycle
 from bridge._runtime.context import adopt_locals
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES
+from bridge._runtime.hooks import call_hook
 from bridge._runtime.outlet import Outlet
 from bridge._runtime.request_log import log_request
 from bridge._runtime.sendfile import FilePiece, FileWrapper, file_piece
@@ -105,12 +106,13 @@ class WSGIRun:
 
     def __call__(self) -> None:
         """Run the request; called by a worker thread. Never raises."""
-        if self.outlet.closed:  # the client left while this waited: the app is not bothered (AA-12)
-            return
-        try:
-            self.context.run(self._serve)
-        except BaseException as exc:  # a worker survives its apps (SEC-34)
-            self._fail(exc)
+        if not self.outlet.closed:  # else the client left while this waited: the app is not bothered (AA-12)
+            try:
+                self.context.run(self._serve)
+            except BaseException as exc:  # a worker survives its apps (SEC-34)
+                self._fail(exc)
+        if self.host.after_request is not None:
+            self.context.run(call_hook, self.host.after_request)
 
     def _serve(self) -> None:
         if self.context:

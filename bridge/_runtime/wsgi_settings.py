@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bridge._protocol.limits import Limits
-from bridge._runtime.after_request import MakeRun
 from bridge._runtime.observing import Meter, Tally
 from bridge._runtime.stall import PeerTimeouts
 from bridge._runtime.thread_pool import ThreadPool
@@ -22,7 +21,6 @@ class WSGISettings:
     Attributes:
         host: of the app.
         pool: whose threads run the app.
-        make_run: makes the call of the app.
         template: the keys of the environ that are the same for each request.
         limits: what of a request is refused.
         refuse_underscores: see `WSGIToASGI`.
@@ -36,7 +34,6 @@ class WSGISettings:
 
     host: WSGIHost
     pool: ThreadPool
-    make_run: MakeRun
     template: Environ
     limits: Limits
     refuse_underscores: bool

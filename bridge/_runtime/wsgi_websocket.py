@@ -71,7 +71,7 @@ class WSGIWebSocket:
         frames = Frames(client=True, max_message_bytes=limits.max_message_bytes)
         self._channel = Channel(frames, awaits_head=True)
         self._first_part: asyncio.Future[Part] | None = None
-        self.call = WebSocketCall(app, environ, self._outlet, settings.host, settings.make_run)
+        self.call = WebSocketCall(app, environ, self._outlet, settings.host)
 
     async def serve(
         self, submit: Callable[[Callable[[], None]], object], receive: Receive, send: Send
