@@ -73,7 +73,8 @@ REASONS = {
     "P6": "FastAPI and its trip to a loop and back cost more than a plain WSGI app and its server. "
     "A bare `run_coroutine_threadsafe` is the floor.",
     "P8": "a native app writes from the thread that made the block; here each block is handed to another "
-    "thread. That alone is the floor.",
+    "thread. That alone is the floor. The floor of an upload gives its app what came, of whatever size; "
+    "`read(65536)` of PEP 3333 copies it.",
     "P10": "it is the code of both adapters, from its stored bytecode; what is not used is not imported.",
 }
 """Why a target may not be met; said on the page where it is not."""
