@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: demo demo-wsgi chromium redis-server valgrind wrk test test-all test-optimized stress faults fuzz check fix conformance figures mounting matrix soak robustness bench bench-quick bench-guard coverage lock clean
+.PHONY: demo demo-wsgi chromium redis-server valgrind wrk test test-all test-optimized stress faults fuzz check fix conformance figures mounting matrix hostile soak robustness bench bench-quick bench-guard coverage lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -79,6 +79,9 @@ mounting: $(READY)  ## mount every framework in every other, write docs/referenc
 
 matrix: $(READY)  ## serve every app with every server, write docs/reference/servers.md
 	$(BIN)/python -m tools.servers write
+
+hostile: $(READY)  ## send hostile requests to every server, write docs/reference/hostile-input.md
+	$(BIN)/python -m tools.hostile write
 
 faults: $(READY)  ## the fault tests 20 times in a row, write docs/reference/faults.md
 	$(BIN)/python -m tools.faults

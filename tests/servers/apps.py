@@ -225,6 +225,7 @@ def _wsgi_meet(case: Case, environ: Environ, start_response: StartResponse) -> I
 def _wsgi_facts(case: Case, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     case.note("entered")
     body = environ["wsgi.input"].read().decode("latin-1")
+    case.note("whole")
     facts = {key: value for key, value in environ.items() if type(value) is str}
     _start(start_response)
     return [json.dumps({"body": body, **facts}).encode("ascii")]
@@ -462,6 +463,7 @@ async def _asgi_meet(case: Case, scope: Scope, receive: Receive, send: Send) -> 
 async def _asgi_facts(case: Case, scope: Scope, receive: Receive, send: Send) -> None:
     case.note("entered")
     body = await Request(scope, receive).body()
+    case.note("whole")
     facts = {key: scope[key] for key in ("method", "scheme", "path", "root_path", "client", "server")}
     headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in scope["headers"]]
     answer = {"body": body.decode("latin-1"), "headers": headers, **facts}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,18 +29,27 @@ _SESSION_OPTIONS = {
 _keys = itertools.count(1)
 
 
+@contextmanager
+def running_site(
+    kind: str, port_file: Path, *options: str, module: str = "tests.servers.apps", **env: str
+) -> Iterator[Site]:
+    """Run a server as `Start` says; its board leaves its port in the file."""
+    app = f"{module}:{'wsgi_bridged' if kind in EVERY_ASGI else 'asgi_bridged'}"
+    with serve(
+        kind, app, *_OPTIONS.get(kind, ()), *options, env={PORT_FILE: str(port_file), **env}
+    ) as server:
+        site = Site(kind, server, RemoteBoard(port_file))
+        site.check_alive()  # and so the worker has published its board
+        yield site
+
+
 @pytest.fixture(scope="session")
 def start_site(tmp_path_factory: pytest.TempPathFactory) -> Start:
-    @contextmanager
-    def start(kind: str, *options: str, module: str = "tests.servers.apps", **env: str) -> Iterator[Site]:
-        port_file: Path = tmp_path_factory.mktemp("board") / "port"
-        app = f"{module}:{'wsgi_bridged' if kind in EVERY_ASGI else 'asgi_bridged'}"
-        with serve(
-            kind, app, *_OPTIONS.get(kind, ()), *options, env={PORT_FILE: str(port_file), **env}
-        ) as server:
-            site = Site(kind, server, RemoteBoard(port_file))
-            site.check_alive()  # and so the worker has published its board
-            yield site
+    def start(
+        kind: str, *options: str, module: str = "tests.servers.apps", **env: str
+    ) -> AbstractContextManager[Site]:
+        port_file = tmp_path_factory.mktemp("board") / "port"
+        return running_site(kind, port_file, *options, module=module, **env)
 
     return start
 

@@ -34,7 +34,7 @@ EVERY = (*EVERY_ASGI, *EVERY_WSGI)
 
 
 def but(*kinds: str) -> tuple[str, ...]:
-    """Give every server but these, which do otherwise; docs/explanation/security.md says how."""
+    """Give every server but these, which do otherwise; the test says how."""
     return tuple(kind for kind in EVERY if kind not in kinds)
 
 
