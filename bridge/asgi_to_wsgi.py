@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Awaitable, Collection, Iterable
+from functools import partial
 from time import perf_counter
 from typing import Any, Final, Literal
 
@@ -11,7 +12,8 @@ from bridge._protocol.head import status_line
 from bridge._protocol.headers import content_length
 from bridge._protocol.kind import kind_of
 from bridge._protocol.limits import Limits, check_count, check_seconds
-from bridge._protocol.observation import AdapterStats, Observer, outcome_of
+from bridge._protocol.observation import AdapterStats, Observer, Outcome, outcome_of
+from bridge._protocol.paths import text_from_native
 from bridge._protocol.refusal import refusal
 from bridge._protocol.request import scope_from_environ
 from bridge._protocol.request_body import RequestBodyCycle, has_body
@@ -20,17 +22,16 @@ from bridge._protocol.sendfile import FILE_BLOCK_BYTES, PATHSEND
 from bridge._runtime.app_life import AppLife
 from bridge._runtime.asgi_run import ASGIRun
 from bridge._runtime.asgi_websockets import ASGIWebSockets
-from bridge._runtime.blocks import ObservedBlocks, Stream, Whole
+from bridge._runtime.blocks import Stream, Whole
 from bridge._runtime.concurrency import Concurrency
 from bridge._runtime.loop import LoopThread, shared_loop_thread
 from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.naming import name_of
 from bridge._runtime.nesting import note_ancestor
-from bridge._runtime.observed_wsgi import ObservedWSGIExchange
-from bridge._runtime.observing import Meter, Observing, Tally, observed_adapters
+from bridge._runtime.observing import Exchange, Meter, Observing, Tally, observed_adapters
 from bridge._runtime.tasks import TaskSet
 from bridge.errors import ConfigurationError, Overloaded, PeerProtocolError, RequestTimedOut
-from bridge.types import ASGIApp, Environ, StartResponse
+from bridge.types import ASGIApp, Environ, Receive, Scope, Send, StartResponse
 
 __all__ = ["ASGIToWSGI"]
 
@@ -178,25 +179,23 @@ class ASGIToWSGI:
             return self._websocket(environ, start_response)
         if self._observed:
             return self._observe(environ, start_response)
-        return self._serve(self.app, environ, start_response)
+        return self._serve(environ, start_response)
 
     def _observe(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        exchange = ObservedWSGIExchange(self._observing, self.app, environ, start_response)
+        prefix = text_from_native(environ.get("SCRIPT_NAME", ""))
+        path = prefix + text_from_native(environ.get("PATH_INFO", ""))
+        exchange = Exchange(self._observing, environ["REQUEST_METHOD"], path, prefix)
         try:
-            blocks = self._serve(exchange.app, environ, exchange.start_response)
-        except BaseException as exc:
+            return self._serve(environ, start_response, exchange)
+        except BaseException as exc:  # where there was nothing to count yet
             exchange.end(outcome_of(exc))
             raise
-        if isinstance(blocks, Stream):
-            return ObservedBlocks(blocks, exchange)
-        if isinstance(blocks, Whole):  # files are not offered here
-            exchange.sent = sum(map(len, blocks))
-            exchange.end(blocks.outcome)
-        return blocks
 
-    def _serve(self, app: ASGIApp, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        meter = self._meter
-        arrived = 0.0 if meter is None else perf_counter()
+    def _serve(
+        self, environ: Environ, start_response: StartResponse, exchange: Exchange | None = None
+    ) -> Iterable[bytes]:
+        app = self.app if exchange is None else _noting(self.app, exchange)
+        arrived = 0.0 if self._meter is None else perf_counter()
         try:
             scope = scope_from_environ(environ, self._limits)
             declared = environ.get("CONTENT_LENGTH")
@@ -209,10 +208,10 @@ class ASGIToWSGI:
                 life.start()
             place = None if self._concurrency is None else self._concurrency.enter(app)
         except (PeerProtocolError, Overloaded) as exc:
-            return self._refuse(start_response, exc)
+            return self._refuse(start_response, exc, exchange)
         if life.state is not None:
             scope["state"] = life.state.copy()
-        if "wsgi.file_wrapper" in environ and not self._observed:  # observers are told of each block
+        if "wsgi.file_wrapper" in environ:
             scope["extensions"][PATHSEND] = {}
         run = ASGIRun(
             place or app,
@@ -231,21 +230,19 @@ class ASGIToWSGI:
             mailbox.post(lambda: tasks.begin(run))
             head, data, more = run.next_part()
             if head is not None:
-                start_response(status_line(head.status), native_from_raw_headers(head.headers))
+                headers = head.headers if exchange is None else exchange.answer(head.status, head.headers)
+                start_response(status_line(head.status), native_from_raw_headers(headers))
         except BaseException as exc:
             run.leave()  # also if the server raised: in start_response (WA-08), or here by a signal
             if place is not None and run.task is None:
                 place.leave()  # the loop is gone, and the app will never run
-            if meter is not None:
-                meter.count(arrived, run.received, run.sent, completed=False)
             if run.refusal is not None:
-                return self._refuse(start_response, run.refusal)
-            self._tally.count(outcome_of(exc))
+                return self._refuse(start_response, run.refusal, exchange, run, arrived)
+            self._ended(run, arrived, exchange, outcome_of(exc))
             raise
         if more is True:
-            return Stream(run, data, self._tally, meter, arrived)
-        if meter is not None:
-            meter.count(arrived, run.received, run.sent, completed=True)
+            return Stream(run, data, partial(self._ended, run, arrived, exchange))
+        self._ended(run, arrived, exchange, Outcome.COMPLETED)
         if more:
             file: Iterable[bytes] = environ["wsgi.file_wrapper"](more, FILE_BLOCK_BYTES)
             return file
@@ -264,14 +261,33 @@ class ASGIToWSGI:
         return mailbox, None if state is None else state.copy()
 
     def _refuse(
-        self, start_response: StartResponse, error: PeerProtocolError | Overloaded | RequestTimedOut
+        self,
+        start_response: StartResponse,
+        error: PeerProtocolError | Overloaded | RequestTimedOut,
+        exchange: Exchange | None = None,
+        run: ASGIRun | None = None,
+        arrived: float = 0.0,
     ) -> Whole:
+        """Answer in place of the app."""
         body, headers = refusal(error.status_hint)
+        if exchange is not None:
+            headers = exchange.answer(error.status_hint, headers)
+        self._ended(run, arrived, exchange, outcome_of(error))
         start_response(status_line(error.status_hint), native_from_raw_headers(headers))
-        refused = Whole([body])
-        refused.outcome = outcome_of(error)
-        self._tally.count(refused.outcome)
-        return refused
+        return Whole([body])
+
+    def _ended(
+        self, run: ASGIRun | None, arrived: float, exchange: Exchange | None, outcome: Outcome
+    ) -> None:
+        """Count a request that has ended; without a run nothing of it was measured."""
+        received, sent = (0, 0) if run is None else (run.received, run.sent)
+        completed = outcome is Outcome.COMPLETED
+        if not completed:
+            self._tally.count(outcome)
+        if run is not None and self._meter is not None:
+            self._meter.count(arrived, received, sent, completed=completed)
+        if exchange is not None:
+            exchange.end(outcome, received, sent)
 
     def stats(self) -> AdapterStats:
         """Tell what the adapter does now; from any thread."""
@@ -323,3 +339,13 @@ class ASGIToWSGI:
             BridgeError: called on the loop itself.
         """
         self._life.close()
+
+
+def _noting(app: ASGIApp, exchange: Exchange) -> ASGIApp:
+    """Give an app that notes when it is called, in its task."""
+
+    def called(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        exchange.called = perf_counter()
+        return app(scope, receive, send)
+
+    return called

@@ -11,14 +11,13 @@ from weakref import WeakSet
 
 from bridge._protocol.kind import kind_of
 from bridge._protocol.limits import Limits, check_patience, check_seconds
-from bridge._protocol.observation import AdapterStats, Observer, outcome_of
+from bridge._protocol.observation import AdapterStats, Observer
 from bridge._protocol.refusal import refusal
 from bridge._runtime.desk import Desk
 from bridge._runtime.errors_stream import ErrorsStream
 from bridge._runtime.hooks import check_hooks
 from bridge._runtime.loop import asyncio_loop
 from bridge._runtime.naming import name_of
-from bridge._runtime.observed_asgi import ObservedASGIExchange
 from bridge._runtime.observing import Meter, Observing, Tally, observed_adapters
 from bridge._runtime.sendfile import FileWrapper
 from bridge._runtime.stall import PeerTimeouts
@@ -153,6 +152,7 @@ class WSGIToASGI:
         self.name = name or name_of(app)
         self._owns_pool = pool is None
         self._shutdown_timeout = shutdown_timeout
+        observing = Observing("wsgi_to_asgi", self.name, observers=observers, server_timing=server_timing)
         threads_used = own if pool is None else _shared(pool, own, on_worker_start, on_worker_stop)
         self._settings = settings = WSGISettings(
             host=WSGIHost(self.name, strict=strict, after_request=after_request),
@@ -165,6 +165,7 @@ class WSGIToASGI:
             peer_timeouts=PeerTimeouts(send_timeout, receive_timeout),
             tally=Tally(),
             meter=Meter() if measure else None,
+            observing=observing if observing.wanted else None,
         )
         self._websockets: WSGIWebSockets | None = None
         if websocket:
@@ -176,10 +177,6 @@ class WSGIToASGI:
                 on_worker_start=on_worker_start,
                 on_worker_stop=on_worker_stop,
             )
-        self._observing = Observing(
-            "wsgi_to_asgi", self.name, observers=observers, server_timing=server_timing
-        )
-        self._observed = self._observing.wanted
         self._desk: Desk | None = None
         self._desks: WeakSet[Desk] = WeakSet()
         observed_adapters.add(self)
@@ -194,27 +191,13 @@ class WSGIToASGI:
         """
         kind = scope["type"]
         if kind == "http":
-            if self._observed:
-                await self._observe(scope, receive, send)
-            else:
-                await serve_wsgi(self._settings, self._desk_here(), self.app, scope, receive, send)
+            await serve_wsgi(self._settings, self._desk_here(), self.app, scope, receive, send)
         elif kind == "lifespan":
             await self._lifespan(receive, send)
         elif kind == "websocket":
             await self._websocket(scope, receive, send)
         else:
             raise ValueError(f"a WSGI app cannot serve a scope of type {kind!r}")
-
-    async def _observe(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = ObservedASGIExchange(self._observing, self.app, scope, receive, send)
-        try:
-            outcome = await serve_wsgi(
-                self._settings, self._desk_here(), exchange.app, scope, exchange.receive, exchange.send
-            )
-        except BaseException as exc:
-            exchange.end(outcome_of(exc))
-            raise
-        exchange.end(outcome)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket, or refuse it cleanly before anything is accepted (AA-03, S-30)."""

@@ -74,7 +74,8 @@ class RequestEnded(NamedTuple):
         outcome: how it ended.
         status: of the response that went to the server; None if none did.
         received_bytes: of the request body, as far as the app or the bridge took it.
-        sent_bytes: of the response body, as far as the server took it.
+        sent_bytes: of the app's response body, as far as the bridge took it, and of a file as far as the
+            server did.
         queue_seconds: from its arrival until the app was called; None if it never was.
         app_seconds: from there until the head of the response was there; None if it never was.
         seconds: from its arrival to its end.
@@ -93,8 +94,8 @@ Observer: TypeAlias = Callable[[RequestBegan], "Callable[[RequestEnded], object]
 """Is told of each request, and may give what is to be told of its end.
 
 It is called where the server has called the adapter: what it sets in context variables is seen by the app.
-The end is told in the same task, or by the thread of the WSGI server that closes the response. What it raises
-is logged.
+The end is told in the same task, or by the thread of the WSGI server that asks for the last block or closes
+the response. What it raises is logged.
 """
 
 
@@ -105,7 +106,7 @@ class Measured:
     Attributes:
         completed: requests with the outcome "completed".
         received_bytes: of all request bodies, as far as the app or the bridge took them.
-        sent_bytes: of all response bodies, as far as the bridge took them.
+        sent_bytes: of all response bodies of the app, likewise.
         seconds: how long requests took, whatever became of them, by classes; without those that were refused
             at once.
     """

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from bridge._protocol.observation import Outcome, outcome_of
 from bridge._runtime.asgi_run import ASGIRun
-from bridge._runtime.observing import Exchange, Meter, Tally
 
-__all__ = ["ObservedBlocks", "Stream", "Whole"]
+__all__ = ["Stream", "Whole"]
 
 
 class Whole(list[bytes]):
     """The blocks of a response that is there already; `close()` has nothing left to do (WA-06)."""
-
-    outcome = Outcome.COMPLETED
 
     def close(self) -> None:
         """Do nothing: the app has been told its response is complete."""
@@ -26,16 +23,12 @@ class Stream:
     Args:
         run: gives the blocks after the first.
         first: the first.
-        tally: counts an end that is none.
-        meter: counts every end; None for nobody.
-        arrived: when the request came, by `perf_counter()`.
+        on_end: called once, with what became of the response.
     """
 
-    def __init__(self, run: ASGIRun, first: bytes, tally: Tally, meter: Meter | None, arrived: float) -> None:
+    def __init__(self, run: ASGIRun, first: bytes, on_end: Callable[[Outcome], None]) -> None:
         self._run = run
-        self._tally = tally
-        self._meter = meter
-        self._arrived = arrived
+        self._on_end = on_end
         self._first: bytes | None = first
         self._more = True
 
@@ -56,7 +49,7 @@ class Stream:
             raise
         if self._more:
             return data
-        self._measure(completed=True)
+        self._on_end(Outcome.COMPLETED)
         if not data:
             raise StopIteration
         return data
@@ -69,56 +62,8 @@ class Stream:
     def _end(self, outcome: Outcome) -> None:
         self._more = False
         self._run.leave()
-        self._tally.count(outcome)
-        self._measure(completed=False)
-
-    def _measure(self, *, completed: bool) -> None:
-        if self._meter is not None:
-            self._meter.count(self._arrived, self._run.received, self._run.sent, completed=completed)
-
-    @property
-    def complete(self) -> bool:
-        """Whether all blocks were there."""
-        return not self._more
+        self._on_end(outcome)
 
     def __del__(self) -> None:
         """End the connection all the same where a server or a middleware forgot to close."""
-        self.close()
-
-
-class ObservedBlocks:
-    """The blocks of a streamed response, counted.
-
-    Args:
-        blocks: of the response.
-        exchange: is told the end.
-    """
-
-    def __init__(self, blocks: Stream, exchange: Exchange) -> None:
-        self._blocks = blocks
-        self._exchange = exchange
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        try:
-            block = next(self._blocks)
-        except StopIteration:
-            self._exchange.end(Outcome.COMPLETED)
-            raise
-        except BaseException as exc:
-            self._exchange.end(outcome_of(exc))
-            raise
-        self._exchange.sent += len(block)
-        return block
-
-    def close(self) -> None:
-        """Close the blocks: it is the end of the request, early or not."""
-        complete = self._blocks.complete
-        self._blocks.close()
-        self._exchange.end(Outcome.COMPLETED if complete else Outcome.DISCONNECTED)
-
-    def __del__(self) -> None:
-        """End all the same where a server or a middleware forgot to close."""
         self.close()

@@ -60,6 +60,10 @@ class FilePiece:
         offset: of the first byte.
         count: how many bytes.
         path: absolute, where the piece is a whole file that had a name; else None.
+
+    Attributes:
+        count: the same.
+        sent: how many bytes the server has taken.
     """
 
     def __init__(self, file: io.FileIO, offset: int, count: int, path: str | None) -> None:
@@ -67,6 +71,7 @@ class FilePiece:
         self._offset = offset
         self._path = path
         self.count = count
+        self.sent = 0
 
     def close(self) -> None:
         """Give the descriptor back; again does nothing."""
@@ -86,6 +91,7 @@ class FilePiece:
         """
         if PATHSEND in offered and self._path is not None and self._is_at(self._path):
             await send({"type": PATHSEND, "path": self._path})
+            self.sent = self.count
         elif ZEROCOPYSEND in offered:
             await send(
                 {
@@ -96,6 +102,7 @@ class FilePiece:
                     "more_body": False,
                 }
             )
+            self.sent = self.count
         else:
             await self._send_blocks(send, watch)
 
@@ -109,16 +116,17 @@ class FilePiece:
         return os.path.samestat(here, there) and there.st_size == self.count
 
     async def _send_blocks(self, send: Send, watch: Callable[[], None]) -> None:
-        descriptor, offset, left = self._file.fileno(), self._offset, self.count
+        descriptor, left = self._file.fileno(), self.count
         while left:
             watch()
+            offset, size = self._offset + self.sent, min(left, FILE_BLOCK_BYTES)
             # Not on the loop: a disk may be slow. The bridge's own threads are left to the app.
-            data = await asyncio.to_thread(os.pread, descriptor, min(left, FILE_BLOCK_BYTES), offset)
+            data = await asyncio.to_thread(os.pread, descriptor, size, offset)
             if not data:
                 raise AppProtocolError(f"the file became shorter by {left} bytes while it was sent")
-            offset += len(data)
             left -= len(data)
             await send({"type": "http.response.body", "body": data, "more_body": left > 0})
+            self.sent += len(data)
         if not self.count:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 

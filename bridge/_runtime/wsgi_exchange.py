@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from time import perf_counter
 from typing import Final, TypeAlias
 
@@ -27,6 +27,7 @@ from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES
 from bridge._runtime.desk import Desk
 from bridge._runtime.early_hints import EarlyHints
 from bridge._runtime.nesting import ANCESTORS
+from bridge._runtime.observing import Exchange, Observing
 from bridge._runtime.outlet import Outlet
 from bridge._runtime.queueing import Place, queue
 from bridge._runtime.sendfile import FilePiece
@@ -35,7 +36,7 @@ from bridge._runtime.wsgi_input import Input
 from bridge._runtime.wsgi_run import Part, WSGIRun
 from bridge._runtime.wsgi_settings import WSGISettings
 from bridge.errors import ClientDisconnected, Overloaded, PeerProtocolError, ReceiveTimedOut, RequestTimedOut
-from bridge.types import Environ, Receive, Scope, Send, WSGIApp
+from bridge.types import Environ, Receive, Scope, Send, StartResponse, WSGIApp
 
 __all__ = ["serve_wsgi"]
 
@@ -52,7 +53,7 @@ _PIECE_BYTES = HIGH_WATER_BYTES
 
 async def serve_wsgi(
     settings: WSGISettings, desk: Desk, app: WSGIApp, scope: Scope, receive: Receive, send: Send
-) -> Outcome:
+) -> None:
     """Serve one request; ends with the response, with the client, or with the task.
 
     Args:
@@ -68,6 +69,7 @@ async def serve_wsgi(
     """
     meter = settings.meter
     arrived = 0.0 if meter is None else perf_counter()
+    exchange = None if settings.observing is None else _exchange(settings.observing, scope)
     mailbox, limits = desk.mailbox, settings.limits
     try:
         environ = environ_from_scope(
@@ -76,9 +78,10 @@ async def serve_wsgi(
         outlet: Outlet[Part] = Outlet(mailbox)
         feed = BodyFeed(environ, receive, outlet, limits.max_body_bytes, settings.peer_timeouts)
     except PeerProtocolError as exc:
-        return await _refuse(settings, send, exc)
+        await _refuse_at_once(settings, send, exc, exchange)
+        return
     feed.task = asyncio.current_task(mailbox.loop)
-    run = WSGIRun(app, environ, outlet, settings.host)
+    run = WSGIRun(app if exchange is None else _noting(app, exchange), environ, outlet, settings.host)
     extensions = scope.get("extensions")
     take, reply = outlet.take, send
     if extensions and EARLY_HINT in extensions:
@@ -95,12 +98,13 @@ async def serve_wsgi(
         try:
             head, data, more = await _first_part(settings, desk, environ, feed, run, take)
         except _REFUSED as exc:
-            outcome = await _refuse(settings, send, exc)
-            return outcome
-        await reply({"type": "http.response.start", "status": head.status, "headers": head.headers})
+            outcome = await _refuse(settings, send, exc, exchange)
+            return
+        headers = head.headers if exchange is None else exchange.answer(head.status, head.headers)
+        await reply({"type": "http.response.start", "status": head.status, "headers": headers})
         if more and more is not True:
             await _send_file(reply, feed, run, more, extensions or ())
-            return _COMPLETED
+            return
         if more:
             data = await _send_stream(reply, feed, outlet, data)
         if run.context:
@@ -108,17 +112,14 @@ async def serve_wsgi(
         if len(data) > _PIECE_BYTES:
             data = await _send_pieces(reply, outlet, data)
         await reply({"type": "http.response.body", "body": data, "more_body": False})
-        return _COMPLETED
     except ClientDisconnected:
         feed.lost = True  # ordinary life: the run is told, and ends in its thread (AA-11)
         outcome = settings.tally.count(Outcome.DISCONNECTED)
-        return outcome
     except BaseException as exc:  # of the app; or the server cancels, or its send() fails
         feed.lost = True
         outcome = settings.tally.count(outcome_of(exc))
-        if feed.stalled(exc):
-            return outcome
-        raise
+        if not feed.stalled(exc):
+            raise
     finally:
         desk.watchkeeper.remove(feed)
         outlet.close()
@@ -129,15 +130,46 @@ async def serve_wsgi(
             run.log(logging.INFO, feed.stall.reason)
         if meter is not None:
             meter.count(arrived, feed.received, run.sent, completed=outcome is _COMPLETED)
+        if exchange is not None:
+            exchange.end(outcome, feed.received, run.sent)
+
+
+def _exchange(observing: Observing, scope: Scope) -> Exchange:
+    return Exchange(observing, scope["method"], scope["path"], scope.get("root_path") or "")
+
+
+def _noting(app: WSGIApp, exchange: Exchange) -> WSGIApp:
+    """Give an app that notes when it is called, in its thread."""
+
+    def called(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        exchange.called = perf_counter()
+        return app(environ, start_response)
+
+    return called
+
+
+async def _refuse_at_once(
+    settings: WSGISettings, send: Send, error: PeerProtocolError, exchange: Exchange | None
+) -> None:
+    """Answer a request that goes no further; observers hear of its end even if the server takes no answer."""
+    outcome = Outcome.DISCONNECTED
+    try:
+        outcome = await _refuse(settings, send, error, exchange)
+    finally:
+        if exchange is not None:
+            exchange.end(outcome)
 
 
 async def _refuse(
     settings: WSGISettings,
     send: Send,
     error: PeerProtocolError | Overloaded | RequestTimedOut | ReceiveTimedOut,
+    exchange: Exchange | None,
 ) -> Outcome:
     """Answer in place of the app."""
     body, headers = refusal(error.status_hint)
+    if exchange is not None:
+        headers = exchange.answer(error.status_hint, headers)
     await send({"type": "http.response.start", "status": error.status_hint, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
     return settings.tally.count(outcome_of(error))

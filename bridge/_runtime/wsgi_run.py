@@ -101,8 +101,8 @@ class WSGIRun:
 
     @property
     def sent(self) -> int:
-        """How many bytes of the body the app has sent; from any thread."""
-        return self._cycle.sent
+        """How many bytes of the body the app has sent, or the server has taken of a file; from any thread."""
+        return self._cycle.sent if self.piece is None else self.piece.sent
 
     def __call__(self) -> None:
         """Run the request; called by a worker thread. Never raises."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bridge._protocol.limits import Limits
-from bridge._runtime.observing import Meter, Tally
+from bridge._runtime.observing import Meter, Observing, Tally
 from bridge._runtime.stall import PeerTimeouts
 from bridge._runtime.thread_pool import ThreadPool
 from bridge._runtime.wsgi_host import WSGIHost
@@ -30,6 +30,7 @@ class WSGISettings:
         peer_timeouts: how long the client may make no progress.
         tally: counts the requests that do not end as they should.
         meter: counts bytes and durations; None where nobody asked for it.
+        observing: tells observers of each request; None where there are none.
     """
 
     host: WSGIHost
@@ -42,3 +43,4 @@ class WSGISettings:
     peer_timeouts: PeerTimeouts
     tally: Tally
     meter: Meter | None
+    observing: Observing | None

@@ -9,18 +9,21 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from wsgiref.util import FileWrapper
 
 import pytest
 from websockets.sync.client import connect
 
 import bridge
 from bridge import ASGIToWSGI, Limits, WSGIToASGI
+from bridge._protocol.sendfile import FILE_BLOCK_BYTES, PATHSEND, ZEROCOPYSEND
 from bridge.errors import ConfigurationError
 from bridge.observation import AdapterStats, Outcome, RequestBegan, RequestEnded
-from bridge.types import Environ, Receive, Scope, Send, StartResponse
+from bridge.types import Environ, Message, Receive, Scope, Send, StartResponse, WSGIApp
 from tests.servers.wire import head, talk
 from tests.support.asgi import Exchange, get, happened, http_scope, post
 from tests.support.servers import serve, wait_for_output
@@ -310,10 +313,82 @@ def test_a_client_that_leaves_an_asgi_stream_is_seen() -> None:
     blocks.close()
 
     assert told.wait(SECONDS)
-    assert (notes.last.outcome, notes.last.sent_bytes) == (Outcome.DISCONNECTED, 2000)
+    assert notes.last.outcome is Outcome.DISCONNECTED
+    assert notes.last.sent_bytes >= 2000
     assert adapter.stats().disconnected == 1
     adapter.close()
     assert adapter.stats().in_flight == 0
+
+
+async def test_an_answer_that_the_server_does_not_take_is_still_an_end() -> None:
+    notes = Notes()
+    exchange = Exchange()
+    exchange.send_error = OSError("the server has lost its client")
+
+    with pytest.raises(OSError, match="lost its client"):
+        await exchange.run(WSGIToASGI(wsgi_app, observers=[notes]), http_scope(method="G(T"))
+
+    assert [ended.outcome for ended in notes.ended] == [Outcome.DISCONNECTED]
+
+
+# ------------------------------------------------------------ files
+
+FILE = bytes(3 * FILE_BLOCK_BYTES)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "file"
+    path.write_bytes(FILE)
+    return path
+
+
+def sending_file(path: Path) -> WSGIApp:
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](path.open("rb"))
+        return wrapped
+
+    return app
+
+
+@pytest.mark.parametrize("offered", [(), (PATHSEND,), (ZEROCOPYSEND,)])
+async def test_the_bytes_of_a_file_of_a_wsgi_app_are_counted(file: Path, offered: tuple[str, ...]) -> None:
+    notes = Notes()
+    adapter = WSGIToASGI(sending_file(file), observers=[notes])
+
+    await Exchange().run(adapter, http_scope(extensions={name: {} for name in offered}))
+
+    assert (notes.last.outcome, notes.last.sent_bytes) == (Outcome.COMPLETED, len(FILE))
+
+
+async def test_of_a_file_that_is_cut_only_what_the_server_took_is_counted(file: Path) -> None:
+    notes = Notes()
+    exchange = Exchange()
+
+    async def leave_at_the_second_block(message: Message) -> None:
+        if len(exchange.sent) == 2:
+            raise OSError("the server has lost its client")
+
+    exchange.on_send = leave_at_the_second_block
+    with pytest.raises(OSError, match="lost its client"):
+        await exchange.run(WSGIToASGI(sending_file(file), observers=[notes]), http_scope())
+
+    assert notes.last.sent_bytes == FILE_BLOCK_BYTES
+
+
+def test_the_bytes_of_a_file_of_an_asgi_app_are_counted(file: Path) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": PATHSEND, "path": str(file)})
+
+    notes = Notes()
+    adapter = ASGIToWSGI(app, lifespan="off", observers=[notes])
+
+    answer = call(adapter, make_environ(wsgi__file_wrapper=FileWrapper))
+
+    assert answer.body == FILE
+    assert (notes.last.outcome, notes.last.sent_bytes) == (Outcome.COMPLETED, len(FILE))
 
 
 # ------------------------------------------------------------ snapshots
