@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Iterable
-from functools import partial
-from time import perf_counter
+from collections.abc import Collection, Iterable
 from typing import Any, Final, Literal
 
 from bridge._protocol.handshake import is_handshake
-from bridge._protocol.head import status_line
-from bridge._protocol.headers import content_length
 from bridge._protocol.kind import kind_of
 from bridge._protocol.limits import Limits, check_count, check_seconds
-from bridge._protocol.observation import AdapterStats, Observer, Outcome, outcome_of
-from bridge._protocol.paths import text_from_native
-from bridge._protocol.refusal import refusal
-from bridge._protocol.request import scope_from_environ
-from bridge._protocol.request_body import RequestBodyCycle, has_body
-from bridge._protocol.response_headers import native_from_raw_headers
-from bridge._protocol.sendfile import FILE_BLOCK_BYTES, PATHSEND
+from bridge._protocol.observation import AdapterStats, Observer
 from bridge._runtime.app_life import AppLife
-from bridge._runtime.asgi_run import ASGIRun
+from bridge._runtime.asgi_exchange import refuse, serve_asgi, serve_observed_asgi
+from bridge._runtime.asgi_settings import ASGISettings
 from bridge._runtime.asgi_websockets import ASGIWebSockets
-from bridge._runtime.blocks import Stream, Whole
+from bridge._runtime.blocks import Whole
 from bridge._runtime.concurrency import Concurrency
 from bridge._runtime.loop import LoopThread, shared_loop_thread
 from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.naming import name_of
-from bridge._runtime.nesting import note_ancestor
-from bridge._runtime.observing import Exchange, Meter, Observing, Tally, observed_adapters
+from bridge._runtime.observing import Meter, Observing, Tally, observed_adapters
 from bridge._runtime.tasks import TaskSet
 from bridge.errors import ConfigurationError, Overloaded, PeerProtocolError, RequestTimedOut
-from bridge.types import ASGIApp, Environ, Receive, Scope, Send, StartResponse
+from bridge.types import ASGIApp, Environ, StartResponse
 
 __all__ = ["ASGIToWSGI"]
 
@@ -126,24 +116,12 @@ class ASGIToWSGI:
             raise ConfigurationError(f"loop_thread={loop_thread!r}: expected a LoopThread, or None")
         self.app = app
         self.name = name or name_of(app)
-        self._tally = Tally()
-        self._observing = Observing(
-            "asgi_to_wsgi",
-            self.name,
-            observers=observers,
-            server_timing=server_timing,
-        )
-        self._observed = self._observing.wanted
-        self._meter = Meter() if measure else None
-        self._concurrency = None if max_concurrency is None else Concurrency(max_concurrency)
-        self._limits = limits or Limits()
         self._loop_thread = loop_thread or shared_loop_thread()
-        self._cancel_timeout = cancel_timeout
-        self._request_timeout = request_timeout
         self._tasks = TaskSet(self.name)
+        limits = limits or Limits()
         self._websockets = ASGIWebSockets(
             app,
-            self._limits,
+            limits,
             name=self.name,
             most=max_websockets,
             origins=websocket_origins,
@@ -163,6 +141,20 @@ class ASGIToWSGI:
             task_timeout=task_timeout,
             shutdown_timeout=shutdown_timeout,
         )
+        observing = Observing("asgi_to_wsgi", self.name, observers=observers, server_timing=server_timing)
+        self._settings = ASGISettings(
+            name=self.name,
+            limits=limits,
+            loop_thread=self._loop_thread,
+            life=self._life,
+            tasks=self._tasks,
+            concurrency=None if max_concurrency is None else Concurrency(max_concurrency),
+            cancel_timeout=cancel_timeout,
+            request_timeout=request_timeout,
+            tally=Tally(),
+            meter=Meter() if measure else None,
+            observing=observing if observing.wanted else None,
+        )
         observed_adapters.add(self)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -177,82 +169,16 @@ class ASGIToWSGI:
         """
         if ("HTTP_UPGRADE" in environ or "HTTP_SEC_WEBSOCKET_KEY" in environ) and is_handshake(environ):
             return self._websocket(environ, start_response)
-        if self._observed:
-            return self._observe(environ, start_response)
-        return self._serve(environ, start_response)
-
-    def _observe(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        prefix = text_from_native(environ.get("SCRIPT_NAME", ""))
-        path = prefix + text_from_native(environ.get("PATH_INFO", ""))
-        exchange = Exchange(self._observing, environ["REQUEST_METHOD"], path, prefix)
-        try:
-            return self._serve(environ, start_response, exchange)
-        except BaseException as exc:  # where there was nothing to count yet
-            exchange.end(outcome_of(exc))
-            raise
-
-    def _serve(
-        self, environ: Environ, start_response: StartResponse, exchange: Exchange | None = None
-    ) -> Iterable[bytes]:
-        app = self.app if exchange is None else _noting(self.app, exchange)
-        arrived = 0.0 if self._meter is None else perf_counter()
-        try:
-            scope = scope_from_environ(environ, self._limits)
-            declared = environ.get("CONTENT_LENGTH")
-            length = content_length(declared) if declared else None  # whatever else is declared (WA-13)
-            body = RequestBodyCycle(length, self._limits.max_body_bytes)
-            readable = has_body(environ, length)
-            mailbox = self._loop_thread.start()
-            life = self._life
-            if not life.started:
-                life.start()
-            place = None if self._concurrency is None else self._concurrency.enter(app)
-        except (PeerProtocolError, Overloaded) as exc:
-            return self._refuse(start_response, exc, exchange)
-        if life.state is not None:
-            scope["state"] = life.state.copy()
-        if "wsgi.file_wrapper" in environ:
-            scope["extensions"][PATHSEND] = {}
-        run = ASGIRun(
-            place or app,
-            scope,
-            environ,
-            body,
-            mailbox,
-            name=self.name,
-            has_body=readable,
-            cancel_timeout=self._cancel_timeout,
-            request_timeout=self._request_timeout,
-        )
-        note_ancestor(run.context)
-        tasks = self._tasks
-        try:
-            mailbox.post(lambda: tasks.begin(run))
-            head, data, more = run.next_part()
-            if head is not None:
-                headers = head.headers if exchange is None else exchange.answer(head.status, head.headers)
-                start_response(status_line(head.status), native_from_raw_headers(headers))
-        except BaseException as exc:
-            run.leave()  # also if the server raised: in start_response (WA-08), or here by a signal
-            if place is not None and run.task is None:
-                place.leave()  # the loop is gone, and the app will never run
-            if run.refusal is not None:
-                return self._refuse(start_response, run.refusal, exchange, run, arrived)
-            self._ended(run, arrived, exchange, outcome_of(exc))
-            raise
-        if more is True:
-            return Stream(run, data, partial(self._ended, run, arrived, exchange))
-        self._ended(run, arrived, exchange, Outcome.COMPLETED)
-        if more:
-            file: Iterable[bytes] = environ["wsgi.file_wrapper"](more, FILE_BLOCK_BYTES)
-            return file
-        return Whole([data] if data else [])
+        settings = self._settings
+        if settings.observing is not None:
+            return serve_observed_asgi(settings.observing, settings, self.app, environ, start_response)
+        return serve_asgi(settings, self.app, environ, start_response)
 
     def _websocket(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
             return Whole(self._websockets.serve(environ, start_response, self._enter))
         except (PeerProtocolError, Overloaded, RequestTimedOut) as exc:
-            return self._refuse(start_response, exc)
+            return refuse(self._settings, start_response, exc)
 
     def _enter(self) -> tuple[Mailbox, dict[str, Any] | None]:
         mailbox = self._loop_thread.start()
@@ -260,38 +186,9 @@ class ASGIToWSGI:
         state = self._life.state
         return mailbox, None if state is None else state.copy()
 
-    def _refuse(
-        self,
-        start_response: StartResponse,
-        error: PeerProtocolError | Overloaded | RequestTimedOut,
-        exchange: Exchange | None = None,
-        run: ASGIRun | None = None,
-        arrived: float = 0.0,
-    ) -> Whole:
-        """Answer in place of the app."""
-        body, headers = refusal(error.status_hint)
-        if exchange is not None:
-            headers = exchange.answer(error.status_hint, headers)
-        self._ended(run, arrived, exchange, outcome_of(error))
-        start_response(status_line(error.status_hint), native_from_raw_headers(headers))
-        return Whole([body])
-
-    def _ended(
-        self, run: ASGIRun | None, arrived: float, exchange: Exchange | None, outcome: Outcome
-    ) -> None:
-        """Count a request that has ended; without a run nothing of it was measured."""
-        received, sent = (0, 0) if run is None else (run.received, run.sent)
-        completed = outcome is Outcome.COMPLETED
-        if not completed:
-            self._tally.count(outcome)
-        if run is not None and self._meter is not None:
-            self._meter.count(arrived, received, sent, completed=completed)
-        if exchange is not None:
-            exchange.end(outcome, received, sent)
-
     def stats(self) -> AdapterStats:
         """Tell what the adapter does now; from any thread."""
-        mailbox, meter = self._loop_thread.mailbox, self._meter
+        mailbox, settings = self._loop_thread.mailbox, self._settings
         return AdapterStats(
             app=self.name,
             direction="asgi_to_wsgi",
@@ -301,10 +198,10 @@ class ASGIToWSGI:
             idle_threads=0,
             websockets=len(self._websockets),
             background_tasks=self._tasks.background,
-            outcomes=self._tally.read(),
+            outcomes=settings.tally.read(),
             crossings=0 if mailbox is None else mailbox.delivered,
             wakeups=0 if mailbox is None else mailbox.wakeups,
-            measured=None if meter is None else meter.read(),
+            measured=None if settings.meter is None else settings.meter.read(),
         )
 
     # ------------------------------------------------------------ lifecycle
@@ -339,13 +236,3 @@ class ASGIToWSGI:
             BridgeError: called on the loop itself.
         """
         self._life.close()
-
-
-def _noting(app: ASGIApp, exchange: Exchange) -> ASGIApp:
-    """Give an app that notes when it is called, in its task."""
-
-    def called(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        exchange.called = perf_counter()
-        return app(scope, receive, send)
-
-    return called

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import Callable, Collection
 from typing import TextIO
 from weakref import WeakSet
@@ -19,16 +18,15 @@ from bridge._runtime.hooks import check_hooks
 from bridge._runtime.loop import asyncio_loop
 from bridge._runtime.naming import name_of
 from bridge._runtime.observing import Meter, Observing, Tally, observed_adapters
-from bridge._runtime.sendfile import FileWrapper
 from bridge._runtime.stall import PeerTimeouts
 from bridge._runtime.thread_pool import BACKLOG, THREADS, ThreadPool
 from bridge._runtime.wsgi_exchange import serve_wsgi
 from bridge._runtime.wsgi_host import WSGIHost
 from bridge._runtime.wsgi_run import serves
-from bridge._runtime.wsgi_settings import WSGISettings
+from bridge._runtime.wsgi_settings import WSGISettings, environ_template
 from bridge._runtime.wsgi_websockets import WSGIWebSockets, deny
 from bridge.errors import ConfigurationError, Overloaded, PeerProtocolError, RequestTimedOut
-from bridge.types import Environ, Receive, Scope, Send, WSGIApp
+from bridge.types import Receive, Scope, Send, WSGIApp
 
 __all__ = ["WSGIToASGI"]
 
@@ -157,7 +155,7 @@ class WSGIToASGI:
         self._settings = settings = WSGISettings(
             host=WSGIHost(self.name, strict=strict, after_request=after_request),
             pool=threads_used,
-            template=_template(ErrorsStream(errors), threads_used.threads > 1, multiprocess),
+            template=environ_template(ErrorsStream(errors), threads_used.threads > 1, multiprocess),
             limits=limits or Limits(),
             refuse_underscores=refuse_underscores,
             queue_timeout=queue_timeout,
@@ -288,21 +286,3 @@ def _shared(pool: ThreadPool, own: ThreadPool, *hooks: object) -> ThreadPool:
             "be given to the ThreadPool"
         )
     return pool
-
-
-def _template(errors: ErrorsStream, multithread: bool, multiprocess: bool | None) -> Environ:
-    """Build the part of the environ that is the same for each request (W-10, W-12, E-07)."""
-    if multiprocess is None:
-        # Looked up, not imported: a child of multiprocessing has it, and the import costs 6 ms.
-        process = sys.modules.get("multiprocessing.process")
-        multiprocess = process is not None and process.parent_process() is not None
-    return {
-        "wsgi.version": (1, 0),
-        "wsgi.errors": errors,
-        "wsgi.multithread": multithread,
-        "wsgi.multiprocess": multiprocess,
-        "wsgi.run_once": False,
-        "wsgi.input_terminated": True,
-        "wsgi.file_wrapper": FileWrapper,
-        "SERVER_SOFTWARE": "asgi-wsgi-bridge",
-    }
