@@ -37,14 +37,15 @@ test-all: $(READY)  ## the tests on each CPython that the machine has
 	$(BIN)/python -m nox
 
 test-optimized: $(READY)  ## the tests of what is refused, under `python -O`, and so the real servers
-	PYTHONOPTIMIZE=1 $(BIN)/python -m pytest --cites SEC,H-09,H-10,H-11,H-12,U,S
+	PYTHONOPTIMIZE=1 $(BIN)/python -m pytest --cites SEC,H-09,H-10,H-11,H-12,U,S \
+		--dist loadfile --tx '2*popen//python=$(BIN)/python'
 
 fuzz: $(READY)  ## five minutes of random bytes and of random orders, write docs/reference/fuzz.json
 	$(BIN)/python -m fuzz run --seconds $(or $(FUZZ_SECONDS),300)
 
-stress: $(READY)  ## the contract tests, 20 times, with threads that change places at every chance
+stress: $(READY)  ## the contract tests and the machines, 20 times, with threads that change places at every chance
 	for round in $$(seq 20); do \
-		echo "round $$round"; SWITCH_INTERVAL=1e-6 \
+		echo "round $$round"; SWITCH_INTERVAL=1e-6 EXAMPLES=200 \
 			$(BIN)/python -m pytest -q --dist loadfile --tx '2*popen//python=$(BIN)/python' \
 			tests/contract tests/machines || exit 1; \
 	done
