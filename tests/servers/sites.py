@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -33,14 +34,41 @@ EVERY_WSGI = (*WSGI, "granian-wsgi", "uwsgi", "werkzeug")
 EVERY = (*EVERY_ASGI, *EVERY_WSGI)
 
 
-def but(*kinds: str) -> tuple[str, ...]:
-    """Give every server but these, which do otherwise; the test says how."""
-    return tuple(kind for kind in EVERY if kind not in kinds)
-
-
 def on(*kinds: Any) -> pytest.MarkDecorator:
     """Run a test on the session's server of each of these kinds."""
     return pytest.mark.parametrize("site", kinds, indirect=True)
+
+
+def on_every(*, otherwise: Mapping[str, str]) -> pytest.MarkDecorator:
+    """Run a test on every server.
+
+    Args:
+        otherwise: the kinds on which it has to fail, and why; where it does not, that is an error.
+    """
+    kinds = [pytest.param(kind, marks=_fails(otherwise.get(kind)), id=kind) for kind in EVERY]
+    return pytest.mark.parametrize("site", kinds, indirect=True)
+
+
+def on_every_with(
+    name: str, values: Mapping[str, Any], *, otherwise: Mapping[tuple[str, str], str]
+) -> pytest.MarkDecorator:
+    """Run a test on every server with each of these values.
+
+    Args:
+        name: of the argument.
+        values: by what they are called.
+        otherwise: the pairs of value and kind as in `on_every`.
+    """
+    pairs = [
+        pytest.param(kind, value, marks=_fails(otherwise.get((called, kind))), id=f"{called}-{kind}")
+        for called, value in values.items()
+        for kind in EVERY
+    ]
+    return pytest.mark.parametrize(("site", name), pairs, indirect=["site"])
+
+
+def _fails(why: str | None) -> list[pytest.MarkDecorator]:
+    return [] if why is None else [pytest.mark.xfail(raises=AssertionError, reason=why)]  # strict, by setting
 
 
 class Start(Protocol):

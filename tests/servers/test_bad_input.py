@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from tests.servers.sites import EVERY, EVERY_ASGI, EVERY_WSGI, GUNICORN, Site, Start, but, on, target
+from tests.servers.sites import (
+    EVERY,
+    EVERY_ASGI,
+    EVERY_WSGI,
+    Site,
+    Start,
+    on,
+    on_every,
+    on_every_with,
+    target,
+)
 from tests.servers.wire import Reply, head, read_reply, talk
 
 BODY = b"12"
@@ -22,6 +32,10 @@ BAD_LENGTHS = {
     "superscript": "\xb2",
     "list": "2, 3",
 }
+
+
+TAKE_EMPTY_FOR_NONE = ("uwsgi", "werkzeug")
+"""uWSGI 2.0 and Werkzeug 3.1 give an empty Content-Length, as PEP 3333 lets them where there is none."""
 
 
 def _facts(reply: Reply) -> dict[str, Any]:
@@ -48,7 +62,7 @@ def test_content_length_that_is_no_number_is_refused(site: Site, key: str, value
 
 
 @pytest.mark.spec("H-09", "SEC-09")
-@on(*but("uwsgi", "werkzeug"))
+@on(*(kind for kind in EVERY if kind not in TAKE_EMPTY_FOR_NONE))
 def test_empty_content_length_is_refused(site: Site, key: str) -> None:
     said = head(target("/facts", key=key), "Content-Length: ", "Connection: close", method="POST")
 
@@ -56,7 +70,7 @@ def test_empty_content_length_is_refused(site: Site, key: str) -> None:
 
 
 @pytest.mark.spec("H-09", "SEC-09")
-@on("uwsgi", "werkzeug")
+@on(*TAKE_EMPTY_FOR_NONE)
 def test_empty_content_length_is_none_where_the_server_takes_it(site: Site) -> None:
     reply = talk(site.server, head("/facts", "Content-Length: ", "Connection: close", method="POST") + BODY)
 
@@ -64,7 +78,7 @@ def test_empty_content_length_is_none_where_the_server_takes_it(site: Site) -> N
 
 
 @pytest.mark.spec("H-09", "SEC-09")
-@on(*but("daphne"))  # which waits for the whole of it, and calls no app
+@on(*(kind for kind in EVERY if kind != "daphne"))  # 4.2 waits for the whole of it, and calls no app
 def test_content_length_beyond_all_numbers_is_refused(site: Site, key: str) -> None:
     said = head(target("/facts", key=key), f"Content-Length: {'9' * 40}", "Connection: close", method="POST")
 
@@ -72,7 +86,7 @@ def test_content_length_beyond_all_numbers_is_refused(site: Site, key: str) -> N
 
 
 @pytest.mark.spec("H-10", "SEC-09")
-@on(*but("werkzeug"))
+@on_every(otherwise={"werkzeug": "3.1 has only the last of a field that PEP 3333 gives no HTTP_ name"})
 def test_two_different_content_lengths_are_refused(site: Site, key: str) -> None:
     said = head(target("/facts", key=key), "Content-Length: 2", "Content-Length: 3", method="POST")
 
@@ -90,7 +104,7 @@ def test_two_equal_content_lengths_are_one_or_are_refused(site: Site) -> None:
 
 
 @pytest.mark.spec("H-11", "SEC-10")
-@on(*but("uwsgi"))
+@on_every(otherwise={"uwsgi": "2.0 knows no chunks and reads three bytes of them"})
 def test_length_beside_chunks_never_frames_the_body(site: Site) -> None:
     fields = ("Content-Length: 3", "Transfer-Encoding: chunked", "Connection: close")
 
@@ -108,8 +122,14 @@ BAD_CODINGS = {
 
 
 @pytest.mark.spec("SEC-10", "SEC-03", "H-12")
-@on(*but("daphne", "werkzeug"))
-@pytest.mark.parametrize("coding", BAD_CODINGS.values(), ids=BAD_CODINGS)
+@on_every_with(
+    "coding",
+    BAD_CODINGS,
+    otherwise={
+        ("identity", "daphne"): "Twisted 26 still knows this coding, and takes it for no body",
+        ("chunked, then more", "werkzeug"): "3.1 takes every list with chunked in it for chunks",
+    },
+)
 def test_body_in_a_coding_that_nobody_knows_is_refused(site: Site, coding: str) -> None:
     said = head("/facts", f"Transfer-Encoding: {coding}", "Connection: close", method="POST")
 
@@ -130,8 +150,14 @@ BAD_CHUNKS = {
 
 
 @pytest.mark.spec("SEC-11", "SEC-30")
-@on(*but("granian-wsgi", "werkzeug"))
-@pytest.mark.parametrize("body", BAD_CHUNKS.values(), ids=BAD_CHUNKS)
+@on_every_with(
+    "body",
+    BAD_CHUNKS,
+    otherwise={
+        **{(name, "granian-wsgi"): "2.8 ends the body there, and tells of no error" for name in BAD_CHUNKS},
+        **{(name, "werkzeug"): "3.1 reads the size with int()" for name in ("plus", "hex", "underscore")},
+    },
+)
 def test_chunks_that_are_none_never_make_a_whole_body(site: Site, body: bytes) -> None:
     said = head("/facts", "Transfer-Encoding: chunked", "Connection: close", method="POST")
 
@@ -153,7 +179,7 @@ def test_chunks_that_the_server_does_not_read_are_refused(site: Site, key: str) 
 
 
 @pytest.mark.spec("SEC-03", "SEC-13", "SEC-30")
-@on(*but("gunicorn", "gunicorn-sync", "uwsgi"))  # which wait for more
+@on(*EVERY)
 def test_folded_line_is_one_value_or_is_refused(site: Site) -> None:
     said = head("/facts", "X-A: a\r\n X-Admin: b", "Connection: close")
 
@@ -164,7 +190,7 @@ def test_folded_line_is_one_value_or_is_refused(site: Site) -> None:
 
 
 @pytest.mark.spec("SEC-03", "SEC-13")
-@on(*but("werkzeug"))
+@on_every(otherwise={"werkzeug": "3.1 reads a head as that of a mail, where CR alone ends a line"})
 def test_carriage_return_alone_begins_no_field(site: Site, key: str) -> None:
     _refused(site, key, head(target("/facts", key=key), "X-A: a\rX-Admin: b", "Connection: close"))
 
@@ -187,8 +213,12 @@ def test_path_is_decoded_once_and_otherwise_left_alone(site: Site, said: str, pa
     assert facts["PATH_INFO" if site.kind in EVERY_ASGI else "path"] == path
 
 
+CLOSING = ("gunicorn-sync", "uwsgi", "werkzeug")
+"""Serve one request a connection: gunicorn's sync worker, uWSGI as it is run here, Werkzeug in HTTP/1.0."""
+
+
 @pytest.mark.spec("SEC-09", "A-16")
-@on("uvicorn", "uvicorn-h11", "gunicorn", "waitress")
+@on(*(kind for kind in EVERY if kind not in CLOSING))
 def test_bytes_beyond_the_length_are_the_next_request(site: Site) -> None:
     one = head("/facts", "Content-Length: 2", method="POST") + BODY
     with site.server.connect() as sock:
@@ -219,21 +249,26 @@ def test_two_hosts_are_refused(site: Site, key: str) -> None:
     _refused(site, key, head(target("/facts", key=key), "Host: other", "Connection: close"))
 
 
+BAD_LINES = {
+    "space": b"Bad Name: v",
+    "parentheses": b"Bad(Name): v",
+    "no name": b": v",
+    "NUL in name": b"X\x00: v",
+    "NUL": b"X: a\x00b",
+    "control": b"X: a\x01b",
+    "DEL": b"X: a\x7fb",
+    "latin-1 name": b"X\xe9: v",
+}
+
+
 @pytest.mark.spec("H-14", "H-15", "SEC-03", "SEC-30")
-@on(*but("werkzeug"))
-@pytest.mark.parametrize(
+@on_every_with(
     "line",
-    [
-        b"Bad Name: v",
-        b"Bad(Name): v",
-        b": v",
-        b"X\x00: v",
-        b"X: a\x00b",
-        b"X: a\x01b",
-        b"X: a\x7fb",
-        b"X\xe9: v",
-    ],
-    ids=["space", "parentheses", "no name", "NUL in name", "NUL", "control", "DEL", "latin-1 name"],
+    BAD_LINES,
+    otherwise={
+        (name, "werkzeug"): "3.1 reads a head as that of a mail, and leaves out what it cannot read"
+        for name in ("space", "no name", "NUL in name", "latin-1 name")
+    },
 )
 def test_header_that_breaks_http_is_refused(site: Site, key: str, line: bytes) -> None:
     said = head(target("/facts", key=key), "Connection: close")
@@ -241,15 +276,25 @@ def test_header_that_breaks_http_is_refused(site: Site, key: str, line: bytes) -
     _refused(site, key, said[:-2] + line + b"\r\n\r\n")
 
 
+BEYOND_ASCII = {"NEL": b"\x85", "NBSP": b"\xa0", "e acute": b"\xe9"}
+
+
 @pytest.mark.spec("SEC-03", "H-16", "U-04", "SEC-30")
-@on(*but("daphne", "granian-wsgi"))
-@pytest.mark.parametrize("byte", [b"\x85", b"\xa0", b"\xe9"], ids=["NEL", "NBSP", "e acute"])
+@on_every_with(
+    "byte",
+    BEYOND_ASCII,
+    otherwise={
+        ("NEL", "daphne"): "4.2 refuses it",
+        **{(name, "granian-wsgi"): "2.8 gives an empty value" for name in BEYOND_ASCII},
+    },
+)
 def test_byte_beyond_ascii_in_a_value_passes_unchanged(site: Site, byte: bytes) -> None:
     said = head("/facts", "Connection: close")
 
     reply = talk(site.server, said[:-2] + b"X-Odd: " + byte + b"v" + byte + b"\r\n\r\n")
 
     native = byte.decode("latin-1")
+    assert reply.status == 200
     assert _field(site, reply, "x-odd") == f"{native}v{native}"
 
 
@@ -271,8 +316,15 @@ def test_proxy_header_reaches_nobody(site: Site) -> None:
 
 
 @pytest.mark.spec("SEC-05", "U-22")
-@on(*but("granian-wsgi", "uwsgi"))
-@pytest.mark.parametrize("lines", [("x_user: evil", "x-user: good"), ("x-user: good", "x_user: evil")])
+@on_every_with(
+    "lines",
+    {"before": ("x_user: evil", "x-user: good"), "behind": ("x-user: good", "x_user: evil")},
+    otherwise={
+        ("before", "uwsgi"): "2.0 joins what is one variable",
+        ("behind", "uwsgi"): "2.0 joins what is one variable",
+        ("behind", "granian-wsgi"): "2.8 has the last of what is one variable",
+    },
+)
 def test_underscore_never_passes_for_a_dash(site: Site, lines: tuple[str, str]) -> None:
     reply = talk(site.server, head("/facts", *lines, "Connection: close"))
 
@@ -338,7 +390,7 @@ def test_odd_bytes_in_the_target_kill_nobody(site: Site, odd: str) -> None:
 
 
 @pytest.mark.spec("SEC-18", "H-25")
-@on(*EVERY_ASGI, *GUNICORN)
+@on(*(kind for kind in EVERY if kind != "waitress"))  # 3.0 joins them before it could be told
 def test_flood_of_headers_is_refused(site: Site, key: str) -> None:
     _refused(site, key, head(target("/facts", key=key), *["x-a: 1"] * 2_000, "Connection: close"))
 
@@ -363,7 +415,7 @@ def test_noise_is_refused(site: Site, key: str) -> None:
 
 
 @pytest.mark.spec("H-22", "SEC-12")
-@on("uvicorn-h11", *EVERY_WSGI)
+@on_every(otherwise={"uvicorn": "0.54 with httptools has added it to the header before it calls the app"})
 def test_trailer_becomes_no_header(site: Site) -> None:
     said = head("/facts", "Transfer-Encoding: chunked", "Trailer: x-admin", method="POST")
 
@@ -373,7 +425,7 @@ def test_trailer_becomes_no_header(site: Site) -> None:
 
 
 @pytest.mark.spec("H-22", "SEC-12")
-@on("uvicorn", "uvicorn-h11", "hypercorn", "granian")  # daphne calls the app when all is there
+@on(*(kind for kind in EVERY_ASGI if kind != "daphne"))  # 4.2 calls the app when all is there
 def test_trailer_that_comes_while_the_app_runs_becomes_no_header(site: Site, key: str) -> None:
     """Uvicorn with httptools adds trailers to `scope["headers"]`, even before the app is called if all
     comes at once; that cannot be told from a header. The environ must not change afterwards.
