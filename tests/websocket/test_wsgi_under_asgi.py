@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 import urllib.request
 from contextlib import ExitStack
@@ -351,6 +352,10 @@ def test_a_message_over_the_limit_ends_with_1009(uvicorn: Server, size: int) -> 
 
 @pytest.mark.parametrize("kind", ASGI_SERVERS)
 def test_sigterm_with_open_websockets_ends_the_server(kind: str) -> None:
+    if kind == "hypercorn" and sys.version_info >= (3, 12):
+        # It awaits Server.wait_closed() before its grace, and that waits for all connections since 3.12.1: an
+        # open WebSocket of an app of its own kind keeps it as well.
+        pytest.skip("hypercorn 0.18 does not end on CPython 3.12 while a WebSocket is open")
     with serve(kind, "tests.websocket.wsgi_apps:app") as server, ExitStack() as stack:
         sockets = [stack.enter_context(open_socket(server, "/echo")) for _ in range(5)]
         workers = server.workers()
