@@ -19,10 +19,13 @@ from bridge._runtime.stall import PeerTimeouts, StallWatch
 from bridge.errors import BodyTooLarge, ClientDisconnected, ReceiveTimedOut
 from bridge.types import Environ, Receive
 
-__all__ = ["BUFFER_BYTES", "BodyFeed"]
+__all__ = ["BUFFER_BYTES", "LOOK_SECONDS", "BodyFeed"]
 
 BUFFER_BYTES = 256 * 1024
 """How much of a body is pulled ahead of an app that reads it."""
+
+LOOK_SECONDS = 1.0
+"""How long the first look for a lost client waits where it costs something; each look doubles the wait."""
 
 _END: Final = b""
 
@@ -74,6 +77,7 @@ class BodyFeed:
         "_ended",
         "_expects_continue",
         "_items",
+        "_look_seconds",
         "_mailbox",
         "_pump",
         "_receive",
@@ -109,6 +113,7 @@ class BodyFeed:
         self._items: Inlet[bytes | Exception] | None = None  # chunks, then _END or an exception
         self._ended = False
         self._watching = False
+        self._look_seconds = LOOK_SECONDS
         self._pump: asyncio.Task[None] | None = None
         self.closed = False
         self.lost = False
@@ -212,6 +217,8 @@ class BodyFeed:
         if not self._watching:
             self._watching = True
             self.start()
+            if self._items is not None:
+                self._items.wake()  # the pump may wait there for a reader that never comes
 
     def outlived(self) -> None:
         """Watch a request that takes its time, unless that would be rude; end it if its client stalls."""
@@ -250,14 +257,9 @@ class BodyFeed:
                 if data is None:
                     self._disconnected()
                     return
-                if not self._ended:
+                if not self._ended:  # else it is what follows a body that is too large: dropped
                     self._take(data, more=event.get("more_body", False))
-                items = self._items
-                if items is not None and items.crowded:
-                    await items.room()
-        except BodyTooLarge as exc:
-            self.refusal = exc
-            self._end(exc)
+                await self._hold_back()
         except OSError:
             self._disconnected()
         except Exception as exc:  # told to the reader, which is where it can be handled
@@ -265,8 +267,32 @@ class BodyFeed:
         finally:
             self._pump = None
 
+    async def _hold_back(self) -> None:
+        """Wait until the reader has caught up; a watched client is looked after all the same.
+
+        An app may never read its body, and only `receive()` tells of a client that has left. A look can bring
+        one more event, so each waits twice as long as the one before: of an hour without a reader a dozen.
+        """
+        items = self._items
+        if items is None or not (items.crowded or self.refusal is not None):
+            return
+        if not self._watching:
+            await items.room()
+            return
+        try:
+            async with asyncio.timeout(self._look_seconds):
+                await (items.room() if self.refusal is None else self._mailbox.loop.create_future())
+            self._look_seconds = LOOK_SECONDS
+        except TimeoutError:
+            self._look_seconds *= 2
+
     def _take(self, data: bytes, *, more: bool) -> None:
-        self._feed(data)
+        try:
+            self._feed(data)
+        except BodyTooLarge as exc:
+            self.refusal = exc
+            self._end(exc)
+            return
         if self._cycle.complete:
             self._end(_END)
         elif not more:

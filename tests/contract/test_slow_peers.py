@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bridge import WSGIToASGI
+from bridge import Limits, WSGIToASGI
 from bridge.errors import ReceiveTimedOut
 from bridge.types import Environ, Message, StartResponse
 from tests.contract.wsgi_specimens import TEXT, Blocks, answering, echo
@@ -101,6 +101,46 @@ async def test_the_thread_is_free_when_the_last_block_is_in_the_hands_of_the_loo
     exchange.send_gate.set()
     await ends(task)
     assert exchange.complete and exchange.body == BLOCK * 3
+
+
+def _piece(size: int) -> Message:
+    return {"type": "http.request", "body": bytes(size), "more_body": True}
+
+
+@pytest.mark.spec("W-63", "AA-12", "SEC-20")
+async def test_a_stream_learns_of_a_lost_client_behind_a_body_that_nobody_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More of a body than is pulled ahead of the app stands before the disconnect."""
+    monkeypatch.setattr("bridge._runtime.body.LOOK_SECONDS", 0.01)
+    blocks = Blocks(iter(lambda: b"x", b""))
+    exchange = Exchange(*[_piece(len(BLOCK))] * 8)
+    exchange.disconnect()
+
+    await exchange.run(WSGIToASGI(answering(blocks)), upload_scope(length=len(BLOCK) * 20))
+
+    assert await happened(blocks.closed_once)
+    assert not exchange.complete
+
+
+@pytest.mark.spec("W-63", "AA-12", "SEC-17", "SEC-20")
+async def test_a_stream_learns_of_a_lost_client_behind_a_body_that_is_too_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bridge._runtime.body.LOOK_SECONDS", 0.01)
+    blocks = Blocks(iter(lambda: b"x", b""))
+    exchange = Exchange(end=False)
+    adapter = WSGIToASGI(answering(blocks), limits=Limits(max_body_bytes=10))
+    task = asyncio.create_task(exchange.run(adapter, http_scope(method="POST")))
+    await exchange.sent_count(3)
+
+    exchange.events.put_nowait(_piece(11))
+    exchange.events.put_nowait(_piece(1))
+    exchange.disconnect()
+
+    await ends(task)
+    assert await happened(blocks.closed_once)
+    assert not exchange.complete
 
 
 async def test_a_silent_stream_is_no_stalled_reader() -> None:
