@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from bridge._protocol.handshake import is_handshake
 from bridge._protocol.kind import kind_of
-from bridge._protocol.limits import Limits, check_count, check_seconds
+from bridge._protocol.limits import Limits, check_count, check_patience, check_seconds
 from bridge._protocol.observation import AdapterStats, Observer
 from bridge._runtime.app_life import AppLife
 from bridge._runtime.asgi_exchange import refuse, serve_asgi, serve_observed_asgi
@@ -108,8 +108,8 @@ class ASGIToWSGI:
             shutdown_timeout=shutdown_timeout,
             cancel_timeout=cancel_timeout,
             request_timeout=request_timeout,
-            websocket_ping_interval=websocket_ping_interval,
         )
+        check_patience(websocket_ping_interval=websocket_ping_interval)
         if not isinstance(limits, Limits | None):
             raise ConfigurationError(f"limits={limits!r}: expected a Limits, or None")
         if not isinstance(loop_thread, LoopThread | None):

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Final, TypeGuard
 
 from bridge.errors import ConfigurationError
 
 __all__ = ["Limits", "check_count", "check_patience", "check_seconds"]
+
+_MOST_SECONDS: Final = 1e9
+"""Thirty years. For infinity CPython's locks raise OverflowError, and that at the first wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def check_seconds(**durations: object) -> None:
         ConfigurationError: names the argument, its value and what would do.
     """
     for name, value in durations.items():
-        if value is not None and not (isinstance(value, (int, float)) and value >= 0):
+        if value is not None and not (_is_duration(value) and value >= 0):
             raise ConfigurationError(f"{name}={value!r}: expected seconds, 0 or more, or None")
 
 
@@ -75,5 +79,10 @@ def check_patience(**durations: object) -> None:
         ConfigurationError: names the argument, its value and what would do.
     """
     for name, value in durations.items():
-        if value is not None and not (isinstance(value, (int, float)) and value > 0):
+        if value is not None and not (_is_duration(value) and value > 0):
             raise ConfigurationError(f"{name}={value!r}: expected seconds, more than 0, or None")
+
+
+def _is_duration(value: object) -> TypeGuard[float]:
+    """Tell whether a value is a number that can be waited for; True is none, though Python counts with it."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value <= _MOST_SECONDS
