@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from bridge._protocol.head import Head
+from bridge._protocol.headers import KEPT_NAMES
 from bridge._runtime.ending import Closable, OpenSet
 from bridge._runtime.hooks import Hook
 from bridge._runtime.worker import current_worker
@@ -38,13 +39,15 @@ class WSGIHost:
     def dropped(self, head: Head) -> None:
         """Report hop-by-hop fields that were taken out, each once (D-05).
 
+        An app that passes another server's fields on may bring any number of names: some are not reported.
+
         Raises:
             AppProtocolError: the host is strict.
         """
         names = ", ".join(sorted({name.decode("latin-1") for name in head.dropped}))
         if self._strict:
             raise AppProtocolError(f"the app set hop-by-hop headers, which belong to the server: {names}")
-        if not self._reported.issuperset(head.dropped):
+        if len(self._reported) < KEPT_NAMES and not self._reported.issuperset(head.dropped):
             self._reported.update(head.dropped)
             _log.warning("%s set hop-by-hop headers; dropped: %s", self.name, names)
 

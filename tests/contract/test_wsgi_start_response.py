@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import sys
 import threading
@@ -458,6 +459,27 @@ async def test_fields_that_connection_names_are_dropped_too() -> None:
     )
 
     assert (await get(adapter)).headers == [(b"x-b", b"1")]
+
+
+@pytest.mark.spec("D-05", "SEC-22")
+async def test_an_app_that_invents_names_of_hop_by_hop_fields_fills_neither_memory_nor_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A WSGI proxy passes on what another server calls a field of its hop."""
+    monkeypatch.setattr("bridge._runtime.wsgi_host.KEPT_NAMES", 6)
+    count = itertools.count()
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        name = f"X-{next(count)}"
+        start_response("200 OK", [("Connection", name), (name, "1")])
+        return [b"x"]
+
+    adapter = WSGIToASGI(app)
+    for _ in range(20):
+        assert (await get(adapter)).complete
+
+    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 5
+    assert len(adapter._settings.host._reported) == 6
 
 
 @pytest.mark.spec("W-43", "D-05")
