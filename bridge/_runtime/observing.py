@@ -60,7 +60,9 @@ class Tally:
 
     def after_fork(self) -> None:
         """Begin afresh in a forked child: what the parent has counted is the parent's to report."""
-        self._lock = threading.Lock()
+        # One may be counted by the cycle collector while this thread counts another: CPython from 3.12 on
+        # runs it between any two steps, and a response that nobody has closed counts itself (`Stream`).
+        self._lock = threading.RLock()
         self._counts = {outcome: 0 for outcome in Outcome if outcome is not _COMPLETED}
 
     def count(self, outcome: Outcome) -> Outcome:

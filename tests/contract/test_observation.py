@@ -21,6 +21,7 @@ from websockets.sync.client import connect
 import bridge
 from bridge import ASGIToWSGI, Limits, WSGIToASGI
 from bridge._protocol.sendfile import FILE_BLOCK_BYTES, PATHSEND, ZEROCOPYSEND
+from bridge._runtime.observing import Tally
 from bridge.errors import ConfigurationError
 from bridge.observation import AdapterStats, Outcome, RequestBegan, RequestEnded
 from bridge.types import Environ, Message, Receive, Scope, Send, StartResponse, WSGIApp
@@ -607,3 +608,27 @@ def test_nothing_is_lost_where_many_threads_count_at_once() -> None:
     assert measured is not None
     assert (measured.completed, measured.seconds.count) == (each * threads, each * threads)
     assert measured.sent_bytes == 5 * each * threads
+
+
+# ---------------------------------------------------------------- counting while counting
+
+
+@pytest.mark.spec("SEC-22", "SEC-34")
+def test_a_response_that_is_collected_while_its_thread_counts_another_is_no_deadlock() -> None:
+    """The cycle collector may run at any step of `count()`, and close what nobody else has closed."""
+
+    class Collecting(dict[Outcome, int]):
+        def __setitem__(self, outcome: Outcome, count: int) -> None:
+            if outcome is Outcome.FAILED:
+                tally.count(Outcome.DISCONNECTED)  # what `Stream.__del__` does
+            super().__setitem__(outcome, count)
+
+    tally = Tally()
+    tally._counts = Collecting(tally._counts)
+    counting = threading.Thread(target=tally.count, args=(Outcome.FAILED,), daemon=True)
+
+    counting.start()
+    counting.join(10)
+
+    assert not counting.is_alive()
+    assert (tally.read()[Outcome.FAILED], tally.read()[Outcome.DISCONNECTED]) == (1, 1)
