@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from bridge._protocol.headers import content_length
 from bridge.errors import BodyTooLarge, ClientDisconnected, PeerProtocolError, ProtocolError
 from bridge.types import Environ, Message
 
@@ -11,6 +12,7 @@ __all__ = [
     "LEAST_READ_BYTES",
     "MOST_READ_BYTES",
     "RequestBodyCycle",
+    "body_length",
     "data_from_event",
     "has_body",
     "read_bytes",
@@ -38,6 +40,19 @@ def read_bytes(waiting: int, left: int | None) -> int:
     if left is None:
         return LEAST_READ_BYTES
     return min(max(waiting, LEAST_READ_BYTES), MOST_READ_BYTES, left)  # not of the next request (A-16)
+
+
+def body_length(environ: Environ) -> int | None:
+    """Read how long the body is declared to be; None if its end shows otherwise.
+
+    Of a length and a transfer coding the coding counts (RFC 9112 section 6.3) where the server ends the input
+    with the body: Werkzeug 3.1 leaves both in the environ. Where it does not, the length counts, and is no
+    reason to refuse: nginx 1.22 gives uWSGI the coding of the client with the length of what it has decoded.
+    """
+    declared = environ.get("CONTENT_LENGTH")
+    if not declared or ("HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated")):
+        return None
+    return content_length(declared)
 
 
 def has_body(environ: Environ, length: int | None) -> bool:

@@ -121,6 +121,7 @@ def _check_framing(environ: Environ) -> None:
     if length is not None and content_length(length) is None:
         raise PeerProtocolError("Content-Length is not a number")
     if "HTTP_TRANSFER_ENCODING" in environ:
+        _check_coding(environ)
         # The server has undone the coding. Apps that find it in the environ undo it again, as Bottle does,
         # or refuse the request, as httpbin does (SEC-10, H-12).
         del environ["HTTP_TRANSFER_ENCODING"]
@@ -129,6 +130,17 @@ def _check_framing(environ: Environ) -> None:
     host = environ.get("HTTP_HOST")
     if host is not None and host not in _known_hosts:
         _check_host(host)
+
+
+def _check_coding(environ: Environ) -> None:
+    """Refuse a transfer coding in HTTP/1.0, where a proxy may go by another end of the body.
+
+    RFC 9112 section 6.1 has the framing of such a request treated as faulty, and nginx 1.22 answers it 400.
+    A proxy that speaks HTTP/1.0 sends a length: nginx by default, Apache httpd with force-proxy-request-1.0.
+    """
+    # eventlet's server writes this version of every request.
+    if environ.get("SERVER_PROTOCOL") == "HTTP/1.0" and "eventlet.input" not in environ:
+        raise PeerProtocolError("the request has a transfer coding in HTTP/1.0")
 
 
 def _check_host(host: str) -> None:
@@ -173,8 +185,10 @@ def headers_from_environ(environ: Environ, limits: Limits) -> RawHeaders:
         headers.append((name, raw))
     if len(headers) > limits.max_headers or size > limits.max_header_bytes:
         raise PeerProtocolError("the request header is too large", status_hint=431)
-    if "HTTP_TRANSFER_ENCODING" in environ and environ.get("CONTENT_LENGTH"):
-        headers = [field for field in headers if field[0] != b"content-length"]  # RFC 9112 section 6.3
+    if "HTTP_TRANSFER_ENCODING" in environ:
+        _check_coding(environ)
+        if environ.get("CONTENT_LENGTH"):  # RFC 9112 section 6.3
+            headers = [field for field in headers if field[0] != b"content-length"]
     host = environ.get("HTTP_HOST")
     if host is not None and host not in _known_hosts:
         _check_host(host)

@@ -14,12 +14,11 @@ from functools import partial
 from time import perf_counter
 
 from bridge._protocol.head import status_line
-from bridge._protocol.headers import content_length
 from bridge._protocol.observation import Outcome, outcome_of
 from bridge._protocol.paths import text_from_native
 from bridge._protocol.refusal import refusal
 from bridge._protocol.request import scope_from_environ
-from bridge._protocol.request_body import RequestBodyCycle, has_body
+from bridge._protocol.request_body import RequestBodyCycle, body_length, has_body
 from bridge._protocol.response_headers import native_from_raw_headers
 from bridge._protocol.sendfile import FILE_BLOCK_BYTES, PATHSEND
 from bridge._runtime.asgi_run import ASGIRun
@@ -79,8 +78,7 @@ def serve_asgi(
     arrived = 0.0 if settings.meter is None else perf_counter()
     try:
         scope = scope_from_environ(environ, settings.limits)
-        declared = environ.get("CONTENT_LENGTH")
-        length = content_length(declared) if declared else None  # whatever else is declared (WA-13)
+        length = body_length(environ)
         body = RequestBodyCycle(length, settings.limits.max_body_bytes)
         readable = has_body(environ, length)
         mailbox = settings.loop_thread.start()

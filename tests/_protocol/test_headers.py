@@ -291,6 +291,35 @@ def test_a_transfer_coding_and_the_length_beside_it_are_hidden_from_a_wsgi_app(l
     assert environ == {}
 
 
+@pytest.mark.spec("SEC-10")
+def test_a_transfer_coding_in_http_1_0_is_refused_toward_wsgi() -> None:
+    fields = [(b"host", b"a"), (b"transfer-encoding", b"chunked")]
+
+    with pytest.raises(PeerProtocolError, match=r"HTTP/1\.0") as caught:
+        add_request_headers({"SERVER_PROTOCOL": "HTTP/1.0"}, fields, WIDE)
+    assert caught.value.status_hint == 400
+    add_request_headers({"SERVER_PROTOCOL": "HTTP/1.1"}, fields, WIDE)
+
+
+@pytest.mark.spec("SEC-10")
+def test_a_transfer_coding_in_http_1_0_is_refused_toward_asgi() -> None:
+    environ = {"HTTP_TRANSFER_ENCODING": "chunked", "SERVER_PROTOCOL": "HTTP/1.0"}
+
+    with pytest.raises(PeerProtocolError, match=r"HTTP/1\.0") as caught:
+        headers_from_environ(environ, WIDE)
+    assert caught.value.status_hint == 400
+    assert headers_from_environ({**environ, "SERVER_PROTOCOL": "HTTP/1.1"}, WIDE) == [
+        (b"transfer-encoding", b"chunked")
+    ]
+
+
+@pytest.mark.spec("SEC-10")
+def test_the_http_1_0_that_eventlet_writes_of_every_request_says_nothing() -> None:
+    environ = {"HTTP_TRANSFER_ENCODING": "chunked", "SERVER_PROTOCOL": "HTTP/1.0", "eventlet.input": object()}
+
+    assert headers_from_environ(environ, WIDE) == [(b"transfer-encoding", b"chunked")]
+
+
 @pytest.mark.spec("H-11", "SEC-10")
 def test_a_transfer_coding_takes_the_length_away_from_an_asgi_app() -> None:
     environ = {"CONTENT_LENGTH": "2", "HTTP_TRANSFER_ENCODING": "chunked", "HTTP_X_A": "1"}

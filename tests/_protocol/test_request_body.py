@@ -8,6 +8,7 @@ from bridge._protocol.request_body import (
     LEAST_READ_BYTES,
     MOST_READ_BYTES,
     RequestBodyCycle,
+    body_length,
     data_from_event,
     has_body,
     read_bytes,
@@ -15,6 +16,8 @@ from bridge._protocol.request_body import (
 from bridge.errors import BodyTooLarge, ClientDisconnected, PeerProtocolError, ProtocolError
 from bridge.types import Message
 from tests._protocol.strategies import LAW
+
+CHUNKED = {"HTTP_TRANSFER_ENCODING": "chunked"}
 
 
 @pytest.mark.spec("SEC-09", "W-22")
@@ -142,6 +145,25 @@ def test_an_event_brings_bytes_or_a_disconnect(event: Message, data: bytes | Non
 def test_an_event_of_another_kind_is_refused() -> None:
     with pytest.raises(ProtocolError, match=r"websocket\.receive"):
         data_from_event({"type": "websocket.receive"})
+
+
+@pytest.mark.spec("H-11", "SEC-10", "WA-13")
+@pytest.mark.parametrize(
+    ("environ", "length"),
+    [
+        ({}, None),
+        ({"CONTENT_LENGTH": ""}, None),
+        ({"CONTENT_LENGTH": "3"}, 3),
+        ({"CONTENT_LENGTH": "3", "wsgi.input_terminated": True}, 3),
+        ({"CONTENT_LENGTH": "3", **CHUNKED, "wsgi.input_terminated": True}, None),
+        ({"CONTENT_LENGTH": "3", **CHUNKED}, 3),
+    ],
+    ids=["none", "empty", "length", "and end mark", "chunks and end mark", "chunks"],
+)
+def test_a_transfer_coding_beats_the_length_where_the_server_marks_the_end(
+    environ: dict[str, object], length: int | None
+) -> None:
+    assert body_length(environ) == length
 
 
 @pytest.mark.spec("A-16", "E-08")

@@ -155,6 +155,15 @@ def test_a_chunked_body_arrives_where_the_server_marks_its_end() -> None:
     assert data_of(received(environ)) == b"chunked"
 
 
+@pytest.mark.spec("H-11", "SEC-10")
+def test_a_length_beside_chunks_counts_for_nothing_where_the_server_marks_the_end() -> None:
+    environ = posting(io.BytesIO(b"12"), 3, wsgi__input_terminated=True, HTTP_TRANSFER_ENCODING="chunked")
+
+    events = received(environ)
+
+    assert data_of(events) == b"12" and GONE not in events
+
+
 @pytest.mark.spec("A-16", "E-08")
 def test_without_length_and_end_mark_nothing_is_read() -> None:
     source = Source(b"the next request")

@@ -95,9 +95,6 @@ DECLARED: Final[dict[tuple[str, str], Declared]] = {
     ("uvicorn-h11", "a request behind them, in the length"): _SECOND,
     ("hypercorn", "a request behind them, in the length"): _SECOND,
     ("waitress", "a request behind them, in the length"): _SECOND,
-    ("waitress", "chunked in HTTP/1.0"): Declared(
-        "the body is `''`", "waitress drops the body of such a request."
-    ),
     ("daphne", "the coding `identity`"): Declared(
         _EMPTY, "Twisted takes this coding, which is none any more, for no body."
     ),

@@ -113,6 +113,15 @@ def test_length_beside_chunks_never_frames_the_body(site: Site) -> None:
     assert reply.status == 0 or reply.status >= 400 or _facts(reply)["body"] == BODY.decode()
 
 
+@pytest.mark.spec("SEC-10")
+@on(*EVERY)
+def test_transfer_coding_in_http_1_0_is_refused(site: Site, key: str) -> None:
+    fields = ("Transfer-Encoding: chunked", "Connection: close")
+    said = head(target("/facts", key=key), *fields, method="POST").replace(b"HTTP/1.1", b"HTTP/1.0", 1)
+
+    _refused(site, key, said + b"2\r\n12\r\n0\r\n\r\n")
+
+
 BAD_CODINGS = {
     "unknown": "xchunked",
     "identity": "identity",
