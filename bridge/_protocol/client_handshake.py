@@ -6,7 +6,8 @@ import re
 from typing import Final, NamedTuple
 
 from bridge._protocol.handshake import VERSION, accept_key
-from bridge.errors import AppProtocolError
+from bridge._protocol.headers import is_token
+from bridge.errors import AppProtocolError, PeerProtocolError
 from bridge.types import RawHeaders, Scope
 
 __all__ = ["Answer", "answer_from_bytes", "scope_as_upgrade"]
@@ -38,6 +39,9 @@ def scope_as_upgrade(scope: Scope, key: str) -> Scope:
 
     Returns:
         A new scope of HTTP/1.1 and GET.
+
+    Raises:
+        PeerProtocolError: a subprotocol is no token.
     """
     headers: RawHeaders = [
         (bytes(name), bytes(value))
@@ -50,7 +54,10 @@ def scope_as_upgrade(scope: Scope, key: str) -> Scope:
         (b"sec-websocket-key", key.encode("ascii")),
         (b"sec-websocket-version", VERSION.encode("ascii")),
     ]
-    offered = ", ".join(scope.get("subprotocols") or ())
+    subprotocols = scope.get("subprotocols") or ()
+    if not all(map(is_token, subprotocols)):
+        raise PeerProtocolError("a subprotocol is not a token")
+    offered = ", ".join(subprotocols)
     if offered:
         headers.append((b"sec-websocket-protocol", offered.encode("latin-1")))
     return {**scope, "method": "GET", "http_version": "1.1", "headers": headers}
