@@ -27,6 +27,13 @@ BUFFER_BYTES = 256 * 1024
 LOOK_SECONDS = 1.0
 """How long the first look for a lost client waits where it costs something; each look doubles the wait."""
 
+CONTINUE_SECONDS = 5.0
+"""How long a client that waits for `100 Continue` is not watched, since a look sends that.
+
+PEP 3333 lets a server send it at once, and the client sends its body unasked after a while (RFC 9110 section
+10.1.1), curl after 1 s.
+"""
+
 _END: Final = b""
 
 
@@ -73,6 +80,7 @@ class BodyFeed:
     """
 
     __slots__ = (
+        "_continue_timer",
         "_cycle",
         "_ended",
         "_expects_continue",
@@ -109,6 +117,7 @@ class BodyFeed:
         self._mailbox = outlet.mailbox
         self.timeouts = timeouts
         self._expects_continue = "HTTP_EXPECT" in environ
+        self._continue_timer: asyncio.TimerHandle | None = None
         self.wanted = bool(length) and not self._expects_continue
         self._items: Inlet[bytes | Exception] | None = None  # chunks, then _END or an exception
         self._ended = False
@@ -161,8 +170,8 @@ class BodyFeed:
         """Tell whether the client is known to have left; what `environ["bridge.client_disconnected"]` is.
 
         A response that is complete was not cut short, whoever leaves later. The first call has the loop watch
-        from then on, so it may be too early to know; not while the client waits for `100 Continue`, which to
-        watch would send.
+        from then on, so it may be too early to know: for 5 s where the client waits for `100 Continue`, which
+        a look would send.
         """
         if self.lost:
             return True
@@ -226,7 +235,10 @@ class BodyFeed:
             return
         if self.stall is None and self.task is not None and self.timeouts.shortest is not None:
             self.stall = StallWatch(self, self.task)
-        if not self._expects_continue and not self.fetching:
+        if self._expects_continue:
+            if self._continue_timer is None:
+                self._continue_timer = self._mailbox.loop.call_later(CONTINUE_SECONDS, self.watch)
+        elif not self.fetching:
             self.watch()
 
     def leave_to_server(self) -> None:
@@ -246,6 +258,8 @@ class BodyFeed:
             self._items.put(_END if self._ended else ClientDisconnected("the request is over"))
         if self._pump is not None:
             self._pump.cancel()
+        if self._continue_timer is not None:
+            self._continue_timer.cancel()
         if self.stall is not None:
             self.stall.close()
 

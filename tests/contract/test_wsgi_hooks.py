@@ -259,6 +259,31 @@ async def test_asking_does_not_send_100_continue() -> None:
     assert exchange.received == 0
 
 
+@pytest.mark.spec("SEC-20", "D-07")
+async def test_a_client_that_waited_for_100_continue_is_not_waited_for_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One header field would keep the thread of an app that waits for the loss of its client."""
+    monkeypatch.setattr("bridge._runtime.body.CONTINUE_SECONDS", 0.01)
+    left = threading.Event()
+
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        for _ in range(1_000):
+            if environ["bridge.client_disconnected"]():
+                left.set()
+                break
+            time.sleep(0.01)
+        start_response("200 OK", [])
+        return [b""]
+
+    exchange = Exchange(end=False)
+    exchange.disconnect()
+    scope = http_scope(method="POST", headers=[(b"expect", b"100-continue"), (b"content-length", b"9")])
+    await exchange.run(WSGIToASGI(app), scope, timeout=20)
+
+    assert await happened(left)
+
+
 async def test_asking_takes_nothing_from_the_body() -> None:
     def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
         answers = [environ["bridge.client_disconnected"]()]
