@@ -62,6 +62,11 @@ class ASGIBody:
         self.over = False
 
     @property
+    def read_out(self) -> bool:
+        """Whether nothing is left to read, as far as HTTP/1.1 says; from any thread."""
+        return self._done or (self._cycle.length is None and "HTTP_TRANSFER_ENCODING" not in self._environ)
+
+    @property
     def received(self) -> int:
         """How many bytes were read; from any thread."""
         return self._cycle.received

@@ -142,7 +142,7 @@ class ASGIRun:
         if not self._answered and self._deadline is not None and time.monotonic() >= self._deadline:
             self.refusal = RequestTimedOut(f"{self._name} did not answer in time")
             raise self.refusal
-        if client_has_left(self._environ):
+        if client_has_left(self._environ, body_read=self._body.read_out):
             raise departure(self._environ)
 
     def _look_between_blocks(self) -> None:
@@ -156,7 +156,7 @@ class ASGIRun:
             self._looked = now
         elif now - self._looked >= _LOOK_SECONDS:
             self._looked = now
-            if client_has_left(self._environ):
+            if client_has_left(self._environ, body_read=self._body.read_out):
                 raise departure(self._environ)
 
     def leave(self) -> None:

@@ -127,7 +127,7 @@ class ASGIWebSocket:
         def look_up() -> None:
             if self._deadline is not None and time.monotonic() >= self._deadline:
                 raise RequestTimedOut(f"{self._name} did not answer the handshake in time")
-            if client_has_left(environ):
+            if client_has_left(environ, body_read=True):
                 raise ClientDisconnected
 
         step = self._inlet.get(look_up)

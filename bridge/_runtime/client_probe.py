@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import select
 import socket
 import ssl
 import sys
@@ -23,8 +24,13 @@ __all__ = ["bytes_waiting", "client_has_left", "departure"]
 _SOCKETS = ("gunicorn.socket", "werkzeug.socket")
 
 
-def client_has_left(environ: Environ) -> bool:
+def client_has_left(environ: Environ, *, body_read: bool = False) -> bool:
     """Tell whether the client is known to have left; False where the server does not let us know.
+
+    Args:
+        environ: of the request.
+        body_read: whether the whole body of the request was read. What is there to read then is not of this
+            request, and hides no end behind it.
 
     Waitress 3.0 offers `waitress.client_disconnected`, which learns of it only while its server reads ahead
     (`channel_request_lookahead` of 1 or more). gunicorn 27 and Werkzeug 3.1 show their socket: a look at
@@ -37,11 +43,11 @@ def client_has_left(environ: Environ) -> bool:
         return bool(ask())
     found = _plain_socket(environ)
     if found is not None:
-        return _at_end(found.fileno())
+        return _at_end(found.fileno(), body_read)
     if "uwsgi.version" in environ:
         uwsgi: Any = sys.modules.get("uwsgi")  # a module of the server's process, in no file
         try:
-            return uwsgi is not None and _at_end(uwsgi.connection_fd())
+            return uwsgi is not None and _at_end(uwsgi.connection_fd(), body_read)
         except SystemError:  # a middleware runs us in a thread of its own, where uWSGI has no request
             return False
     return False
@@ -83,7 +89,7 @@ def departure(environ: Environ) -> Exception:
     return gone
 
 
-def _at_end(descriptor: int) -> bool:
+def _at_end(descriptor: int, body_read: bool) -> bool:
     """Peek without waiting; through the plain socket of C, since gevent's would wait."""
     if descriptor < 0:
         return True
@@ -92,10 +98,22 @@ def _at_end(descriptor: int) -> bool:
     except OSError:
         return True
     try:
-        return peeking.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT) == b""
+        if peeking.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT) == b"":
+            return True
     except BlockingIOError:
         return False
     except OSError:
         return True
     finally:
         peeking.detach()  # the descriptor stays the server's
+    return body_read and _end_was_sent(descriptor)
+
+
+def _end_was_sent(descriptor: int) -> bool:
+    """Tell whether the client has sent its end, whatever of it is still unread. Does not wait."""
+    if not hasattr(select, "POLLRDHUP"):  # Linux has it
+        return False
+    monkey: Any = sys.modules.get("gevent.monkey")  # whose poll tells of no hang-up
+    poll = select.poll() if monkey is None else monkey.get_original("select", "poll")()
+    poll.register(descriptor, select.POLLRDHUP)
+    return bool(poll.poll(0))

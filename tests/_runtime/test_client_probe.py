@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import select
 import socket
 import sys
 from collections.abc import Iterator
@@ -47,6 +48,20 @@ def test_the_look_takes_no_byte_and_leaves_the_socket_open(pair: Pair) -> None:
     pair[1].sendall(b"next request")
 
     assert not client_has_left({"gunicorn.socket": pair[0]})
+    assert pair[0].recv(100) == b"next request"
+
+
+@pytest.mark.spec("SEC-20", "A-33")
+@pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="only Linux tells of an end behind data")
+@pytest.mark.parametrize("body_read", [False, True])
+def test_an_end_is_seen_behind_data_that_is_of_no_request_that_runs(body_read: bool, pair: Pair) -> None:
+    """A client could send a second request and leave: an app that waits kept its thread."""
+    pair[1].sendall(b"next request")
+    assert not client_has_left({"gunicorn.socket": pair[0]}, body_read=body_read)
+
+    pair[1].close()
+
+    assert client_has_left({"gunicorn.socket": pair[0]}, body_read=body_read) is body_read
     assert pair[0].recv(100) == b"next request"
 
 

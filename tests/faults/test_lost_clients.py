@@ -90,12 +90,17 @@ def test_clients_that_leave_a_slow_app_cost_no_thread(site: Site, key: str) -> N
 
 @pytest.mark.spec("SEC-20")
 @pytest.mark.parametrize(
-    ("kind", "options"),
-    [("gunicorn", ()), ("uwsgi", ()), ("waitress", ("--channel-request-lookahead=1",))],
-    ids=["gunicorn", "uwsgi", "waitress"],
+    ("kind", "options", "behind"),
+    [
+        ("gunicorn", (), False),
+        ("gunicorn", (), True),
+        ("uwsgi", (), False),
+        ("waitress", ("--channel-request-lookahead=1",), False),
+    ],
+    ids=["gunicorn", "gunicorn, behind another request", "uwsgi", "waitress"],
 )
 def test_clients_that_leave_idle_streams_cost_no_thread(
-    start_site: Start, key: str, kind: str, options: tuple[str, ...]
+    start_site: Start, key: str, kind: str, options: tuple[str, ...], behind: bool
 ) -> None:
     """The app waits for something that never comes, so no write tells the server of the lost client.
 
@@ -107,6 +112,8 @@ def test_clients_that_leave_idle_streams_cost_no_thread(
             with site.server.connect() as sock:
                 sock.sendall(head(target("/first", key=key)))
                 recv_until(sock, b"\n\r\n")
+                if behind:
+                    sock.sendall(bytes(30_000))  # more than gunicorn reads ahead
 
         with site.server.connect(timeout=20) as sock:
             sock.sendall(head("/"))
