@@ -18,6 +18,7 @@ from sse_starlette import EventSourceResponse
 from bridge import ASGIToWSGI
 from bridge._runtime.loop import LoopThread
 from tests.contract.asgi_specimens import WAIT_SECONDS, body, bridged, hello, reached, start
+from tests.support.interpreter import threads_at_exit
 from tests.support.scripts import run_script
 from tests.support.wsgi import call
 
@@ -447,6 +448,7 @@ AT_EXIT = """
 """
 
 
+@threads_at_exit
 @pytest.mark.spec("A-36", "L-14")
 def test_what_ends_with_the_process_may_still_use_threads() -> None:
     """CPython has joined its threads and starts no new one by the time that `atexit` runs."""
@@ -471,6 +473,7 @@ def test_a_child_of_multiprocessing_ends_its_apps_too() -> None:
     assert lines == sorted(["background", "shutdown in a thread", "worker ends"] * 2 + ["exit 0"])
 
 
+@threads_at_exit
 @pytest.mark.spec("L-06")
 def test_a_request_that_is_late_for_the_end_of_the_process_is_refused() -> None:
     lines = run_script(

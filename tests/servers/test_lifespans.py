@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.wire import get, head, read_reply
+from tests.support.interpreter import threads_at_exit
 from tests.support.servers import COMMANDS, ROOT, Server, free_port, run, serve, wait_for_output
 
 APP = "tests.servers.lifespans:application"
@@ -33,6 +34,7 @@ def end(server: Server, number: int) -> None:
     server.process.wait(30)
 
 
+@threads_at_exit
 @pytest.mark.spec("A-39", "L-06", "L-14", "L-15")
 @pytest.mark.parametrize(
     ("kind", "options"),
@@ -50,6 +52,7 @@ def test_shutdown_comes_once_and_after_the_request_in_flight(kind: str, options:
         assert list(lives(server).values()) == [["up", "down"]]
 
 
+@threads_at_exit
 @pytest.mark.spec("L-14")
 @pytest.mark.parametrize(
     ("kind", "number"),
@@ -64,6 +67,7 @@ def test_shutdown_comes_once_at_the_signal_that_a_server_takes(kind: str, number
         assert list(lives(server).values()) == [["up", "down"]]
 
 
+@threads_at_exit
 @pytest.mark.spec("L-14", "L-15")
 @pytest.mark.parametrize(
     ("kind", "options"),
