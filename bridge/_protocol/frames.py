@@ -18,7 +18,7 @@ except ImportError as exc:
 
 from bridge._protocol.deflate import Deflate
 from bridge._protocol.small_frames import Alignment, frame_of, message_of
-from bridge._protocol.websocket import Close
+from bridge._protocol.websocket import Close, fits
 
 __all__ = ["Frames", "Received"]
 
@@ -109,7 +109,7 @@ class Frames:
     def _add(self, event: TextMessage | BytesMessage, messages: list[str | bytes]) -> bool:
         data = event.data
         if event.message_finished and not self._fragmented:
-            if _bytes_in(data) > self._max_bytes:
+            if not fits(data, self._max_bytes):
                 return False
             messages.append(data if isinstance(data, str) else bytes(data))
             return True
@@ -177,10 +177,6 @@ class Frames:
     def closing(self) -> bool:
         """Whether a close frame has been sent: no message may follow it (S-23)."""
         return self._sent_close
-
-
-def _bytes_in(data: str | bytes | bytearray) -> int:
-    return len(data) if not isinstance(data, str) or data.isascii() else len(data.encode())
 
 
 _NO_BITS: Final = RsvBits(False, False, False)

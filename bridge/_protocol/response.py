@@ -21,7 +21,7 @@ from typing import Final
 
 from bridge._protocol.head import WITHOUT_BODY, Head
 from bridge._protocol.sendfile import PATHSEND
-from bridge.errors import AppProtocolError
+from bridge.errors import AppProtocolError, AppTypeError
 from bridge.types import Message
 
 __all__ = ["ResponseCycle", "State", "ends_body"]
@@ -65,6 +65,18 @@ def ends_body(message: Message) -> bool:
     """Tell whether an event of an ASGI app is the last of its body; a file is all of it."""
     kind = message.get("type")
     return kind == PATHSEND or (kind == "http.response.body" and not message.get("more_body"))
+
+
+def block_of(message: Message) -> bytes:
+    """Give the block of an event of an ASGI app's body; any buffer counts.
+
+    Raises:
+        AppTypeError: it is none.
+    """
+    body = message.get("body", b"")
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        return bytes(body)
+    raise AppTypeError(f"{message['type']} got a body of type {type(body).__name__}: expected bytes")
 
 
 class ResponseCycle:

@@ -32,6 +32,7 @@ __all__ = [
     "Close",
     "WebSocketCycle",
     "WebSocketState",
+    "fits",
     "sendable",
 ]
 
@@ -184,6 +185,13 @@ class WebSocketCycle:
     def lost(self) -> None:
         """Take note that the client has closed, or has gone."""
         self._step("lost")
+
+
+def fits(message: str | bytes | bytearray, most: int) -> bool:
+    """Tell whether a message is within a limit of bytes; text counts in UTF-8."""
+    if len(message) > most:
+        return False
+    return not isinstance(message, str) or message.isascii() or len(message.encode()) <= most
 
 
 def sendable(code: int) -> bool:

@@ -6,18 +6,17 @@ What `ASGIRun` is for a thread, this is for a coroutine, for a host that has its
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from bridge._protocol.head import Head, head_from_asgi
-from bridge._protocol.response import ResponseCycle
-from bridge._runtime.asgi_response import HEARD_SECONDS
-from bridge._runtime.asgi_run import means_gone
+from bridge._protocol.response import ResponseCycle, block_of
+from bridge._runtime.app_errors import means_gone, raise_gone
+from bridge._runtime.changes import Changes
 from bridge._runtime.naming import name_of
 from bridge._runtime.request_log import log_request
-from bridge.errors import AppProtocolError, AppTypeError, ClientDisconnected
+from bridge.errors import AppProtocolError, ClientDisconnected
 from bridge.types import ASGIApp, Message, Scope
 
 __all__ = ["ASGICall"]
@@ -48,7 +47,7 @@ class ASGICall:
         self._cycle = ResponseCycle()
         self._block: bytes | None = None
         self._error: BaseException | None = None
-        self._changed = asyncio.Condition()
+        self._changed = Changes()
         self._over = asyncio.Event()  # the exchange, as the app sees it through receive()
         self._listens = False  # by receive(), to the end of the exchange
         self._returned = False
@@ -91,15 +90,15 @@ class ASGICall:
         task = self._task
         if task is None or task.done() or self._cycle.done:
             return
-        _wake(self._changed)
+        self._changed.announce()
         handle = asyncio.get_running_loop().call_later(_CANCEL_TIMEOUT, task.cancel)
         task.add_done_callback(lambda _: handle.cancel())
 
     async def _next(self) -> tuple[bytes, bool]:
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._block is not None or self._returned)
-            block, self._block = self._block, None
-            self._changed.notify_all()
+        while self._block is None and not self._returned:
+            await self._changed.next()
+        block, self._block = self._block, None
+        self._changed.announce()
         if block is not None:
             return block, not self._cycle.done
         if self._error is not None:
@@ -113,9 +112,8 @@ class ASGICall:
             await self._app(self._scope, self._receive, self._send)
         except BaseException as exc:  # nothing of an app may be lost with its task
             self._failed(exc)
-        async with self._changed:
-            self._returned = True
-            self._changed.notify_all()
+        self._returned = True
+        self._changed.announce()
 
     def _failed(self, exc: BaseException) -> None:
         if self._over.is_set():
@@ -161,19 +159,12 @@ class ASGICall:
         self._cycle.start(head_from_asgi(message.get("status"), message.get("headers") or (), method))
 
     async def _send_body(self, message: Message) -> None:
-        block, more = message.get("body", b""), message.get("more_body", False)
-        if not isinstance(block, (bytes, bytearray, memoryview)):
-            raise AppTypeError(
-                f"http.response.body got a body of type {type(block).__name__}: expected bytes"
-            )
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._block is None or self._over.is_set())
-            if not self._over.is_set():
-                self._take(bytes(block), more=more)
-                return
-        if self._listens:
-            await asyncio.sleep(HEARD_SECONDS)
-        raise ClientDisconnected
+        block = block_of(message)
+        while self._block is not None and not self._over.is_set():
+            await self._changed.next()
+        if self._over.is_set():
+            await raise_gone(heard=self._listens)
+        self._take(block, more=message.get("more_body", False))
 
     def _take(self, block: bytes, *, more: bool) -> None:
         if more and not block:
@@ -182,17 +173,4 @@ class ASGICall:
         self._block = self._cycle.data(block) if more else self._cycle.whole(block)
         if not more:
             self._over.set()
-        self._changed.notify_all()
-
-
-def _wake(condition: asyncio.Condition) -> None:
-    """Have the waiters of a condition look again, from outside a coroutine."""
-
-    async def notify() -> None:
-        async with condition:
-            condition.notify_all()
-
-    with contextlib.suppress(RuntimeError):  # the loop is being closed
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(notify())
-        _running.add(task)
-        task.add_done_callback(_running.discard)
+        self._changed.announce()

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from io import FileIO
-from typing import Final, NoReturn, TypeAlias
+from typing import TypeAlias
 
 from bridge._protocol.early_hints import EARLY_HINT, native_from_links
 from bridge._protocol.head import Head, head_from_asgi
-from bridge._protocol.response import ResponseCycle
+from bridge._protocol.response import ResponseCycle, block_of
 from bridge._protocol.response_headers import native_from_raw_headers
 from bridge._protocol.sendfile import PATHSEND
 from bridge._protocol.trailers import TRAILERS, TrailersCycle, asked_for
+from bridge._runtime.app_errors import raise_gone
 from bridge._runtime.asgi_body import ASGIBody, Ask
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES
 from bridge._runtime.inlet import Inlet
 from bridge._runtime.pathsend import file_part
 from bridge._runtime.request_log import log_request
-from bridge.errors import AppProtocolError, AppTypeError, ClientDisconnected
+from bridge.errors import AppProtocolError
 from bridge.types import Environ, Message, Scope
 
-__all__ = ["HEARD_SECONDS", "ASGIResponse", "Item", "Part", "Trailers"]
+__all__ = ["ASGIResponse", "Item", "Part", "Trailers"]
 
 _log = logging.getLogger("bridge.asgi")
-
-HEARD_SECONDS: Final = 0.1
-"""What an app that hears of the loss by `receive()` has to act on it before its `send()` raises."""
 
 Part: TypeAlias = "tuple[Head | None, bytes, bool | FileIO]"
 """A head that leaves with it or None, a block, and whether more will come: blocks, or one file."""
@@ -97,7 +94,7 @@ class ASGIResponse:
     async def send(self, message: Message) -> None:
         """ASGI www "Response Start", "Response Body"."""
         if self.gone:
-            await self._raise_gone()
+            await raise_gone(heard=self._heard)
         kind = message.get("type")
         cycle = self.cycle
         if kind == "http.response.body":
@@ -135,7 +132,7 @@ class ASGIResponse:
         cycle, trailers = self.cycle, self._trailers
         body = message.get("body", b"")
         if type(body) is not bytes:
-            body = _as_bytes(body)
+            body = block_of(message)
         head = None if cycle.committed else cycle.head
         more = message.get("more_body", False)
         excess = cycle.excess
@@ -161,16 +158,7 @@ class ASGIResponse:
     async def _wait_for_room(self) -> None:
         await self._inlet.room()
         if self.gone:
-            await self._raise_gone()
-
-    async def _raise_gone(self) -> NoReturn:
-        """Have `send()` raise; an app that has heard of it by `receive()` may cancel what sends before that.
-
-        Django's handler does (5.2): it sends `request_finished` after a cancellation, and not after an error.
-        """
-        if self._heard:
-            await asyncio.sleep(HEARD_SECONDS)
-        raise ClientDisconnected()
+            await raise_gone(heard=self._heard)
 
     def _send_trailers(self, message: Message, trailers: TrailersCycle) -> None:
         """ASGI extensions "HTTP Trailers": they end the response; whoever did not ask gets none (H-23)."""
@@ -203,9 +191,3 @@ class ASGIResponse:
             state=self.cycle.state.name.lower(),
             error=error,
         )
-
-
-def _as_bytes(body: object) -> bytes:
-    if isinstance(body, (bytes, bytearray, memoryview)):
-        return bytes(body)
-    raise AppTypeError(f"http.response.body got a body of type {type(body).__name__}: expected bytes")

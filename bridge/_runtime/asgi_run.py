@@ -18,6 +18,7 @@ from typing import Final
 
 from bridge._protocol.request_body import RequestBodyCycle
 from bridge._protocol.trailers import SEND_TRAILERS
+from bridge._runtime.app_errors import error_for_server, means_gone
 from bridge._runtime.asgi_body import ASGIBody
 from bridge._runtime.asgi_response import ASGIResponse, Item, Part, Trailers
 from bridge._runtime.client_probe import client_has_left, departure
@@ -27,7 +28,7 @@ from bridge._runtime.mailbox import Mailbox
 from bridge.errors import AppProtocolError, BodyTooLarge, ClientDisconnected, RequestTimedOut
 from bridge.types import ASGIApp, Environ, Scope
 
-__all__ = ["ASGIRun", "means_gone"]
+__all__ = ["ASGIRun"]
 
 _LOOK_SECONDS: Final = 0.25
 """How often the client of a stream is looked at between two blocks, at most."""
@@ -249,17 +250,4 @@ class ASGIRun:
             traceback.clear_frames(exc.__traceback__)
             self._inlet.put(ClientDisconnected())
             return
-        if isinstance(exc, Exception) and not isinstance(exc, (StopIteration, StopAsyncIteration, OSError)):
-            self._inlet.put(exc)
-            return
-        # What would end the server's worker, pass for the end of an iteration, or pass for a lost client:
-        # gunicorn 27 closes the connection without an answer for a StopIteration or an OSError, and does
-        # not even log an app's ConnectionResetError.
-        wrapped = AppProtocolError(f"the ASGI app {self._name} raised {type(exc).__name__}")
-        wrapped.__cause__ = exc
-        self._inlet.put(wrapped)
-
-
-def means_gone(exc: BaseException) -> bool:
-    """Tell whether an error only says that the client left; Starlette has its own name for that."""
-    return isinstance(exc, (OSError, asyncio.CancelledError)) or type(exc).__name__ == "ClientDisconnect"
+        self._inlet.put(error_for_server(exc, self._name))

@@ -10,11 +10,10 @@ import socket
 import time
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
+from bridge._protocol.denial import Denial, Part, forbidden
 from bridge._protocol.handshake import Handshake, switch_response
-from bridge._protocol.head import Head, head_from_asgi
-from bridge._protocol.response import ResponseCycle
 from bridge._protocol.websocket import (
     ABNORMAL,
     GOING_AWAY,
@@ -24,26 +23,22 @@ from bridge._protocol.websocket import (
     WebSocketCycle,
     WebSocketState,
 )
+from bridge._runtime.app_errors import error_for_server, means_gone
 from bridge._runtime.client_probe import client_has_left
 from bridge._runtime.context import adopt_locals
 from bridge._runtime.inlet import Inlet
 from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.request_log import log_request
 from bridge._runtime.websocket_channel import Channel, open_channel
-from bridge.errors import AppProtocolError, AppTypeError, ClientDisconnected, RequestTimedOut
+from bridge.errors import AppProtocolError, ClientDisconnected, RequestTimedOut
 from bridge.types import ASGIApp, Environ, Message, Scope
 
 if TYPE_CHECKING:
     from bridge._protocol.frames import Frames
 
-__all__ = ["ASGIWebSocket", "Part", "Verdict"]
+__all__ = ["ASGIWebSocket", "Verdict"]
 
 _log = logging.getLogger("bridge.websocket")
-
-Part: TypeAlias = "tuple[Head | None, bytes, bool]"
-"""A head that leaves with it or None, a block, and whether more will come: of a denial."""
-
-_FORBIDDEN: Final = b"Forbidden"
 
 
 class Verdict(Enum):
@@ -100,7 +95,7 @@ class ASGIWebSocket:
         self._on_end = on_end
         self._inlet: Inlet[_Step] = Inlet(mailbox)
         self._cycle = WebSocketCycle(handshake.subprotocols)
-        self._denial = ResponseCycle()
+        self._denial = Denial(self._cycle)
         self._context = contextvars.copy_context()
         self._connected = False
         self._channel: Channel | None = None
@@ -220,20 +215,16 @@ class ASGIWebSocket:
 
     def _failed(self, exc: BaseException) -> None:
         if self._channel is not None:
-            if self._channel.ended is None or not _means_gone(exc):
+            if self._channel.ended is None or not means_gone(exc):
                 self._log(logging.ERROR, "failed in a WebSocket", exc)
             self._channel.close(INTERNAL_ERROR)
         elif self._cycle.state is WebSocketState.GONE:
-            if not _means_gone(exc):
+            if not means_gone(exc):
                 self._log(logging.WARNING, "failed after its client had left", exc)
         elif self._cycle.state is WebSocketState.CLOSED:
             self._log(logging.ERROR, "failed after it had refused a WebSocket", exc)
-        elif isinstance(exc, Exception) and not isinstance(exc, (StopIteration, StopAsyncIteration, OSError)):
-            self._inlet.put(exc)
-        else:  # a server would take it for a lost client, or for its own end
-            wrapped = AppProtocolError(f"the ASGI app {self._name} raised {type(exc).__name__}")
-            wrapped.__cause__ = exc
-            self._inlet.put(wrapped)
+        else:
+            self._inlet.put(error_for_server(exc, self._name))
 
     def _log(self, level: int, what: str, error: BaseException) -> None:
         log_request(
@@ -284,14 +275,11 @@ class ASGIWebSocket:
             if channel is not None:
                 channel.close(close.code, close.reason)
             else:
-                self._inlet.put((_forbidden(), _FORBIDDEN, False))  # S-05
+                self._inlet.put(forbidden())
         elif kind == "websocket.http.response.start":
-            self._cycle.check("deny")
-            head = head_from_asgi(message.get("status"), message.get("headers") or (), "GET")
-            self._denial.start(head)
-            self._cycle.deny()
+            self._denial.start(message)
         elif kind == "websocket.http.response.body":
-            await self._deny(message)
+            await self._put_denial(self._denial.body(message))
         else:
             raise AppProtocolError(f"send() got an event of type {kind!r}, which a WebSocket does not have")
 
@@ -311,34 +299,12 @@ class ASGIWebSocket:
         if self._changed is not None:
             self._changed.set()
 
-    async def _deny(self, message: Message) -> None:
-        body = message.get("body", b"")
-        if not isinstance(body, (bytes, bytearray, memoryview)):
-            raise AppTypeError(f"a denial got a body of type {type(body).__name__}: expected bytes")
-        more = bool(message.get("more_body", False))
-        self._cycle.check("body" if more else "end")
-        denial = self._denial
-        head = None if denial.committed else denial.head
-        denial.check(len(body), last=not more)
-        data = denial.data(bytes(body)) if more else denial.whole(bytes(body))
-        self._cycle.body(more=more)
-        self._inlet.put((head, data, more), len(data))
+    async def _put_denial(self, part: Part) -> None:
+        _, data, more = part
+        self._inlet.put(part, len(data))
         if more and self._inlet.crowded:
             await self._inlet.room()
 
 
 def _disconnect(end: Close) -> Message:
     return {"type": "websocket.disconnect", "code": end.code, "reason": end.reason}
-
-
-def _forbidden() -> Head:
-    return Head(
-        403,
-        [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(_FORBIDDEN))],
-        "GET",
-    )
-
-
-def _means_gone(exc: BaseException) -> bool:
-    """Tell whether an error only says that the connection has ended; Starlette has its own name for that."""
-    return isinstance(exc, (OSError, asyncio.CancelledError)) or type(exc).__name__ == "WebSocketDisconnect"

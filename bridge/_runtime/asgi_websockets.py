@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from socket import socket
 from typing import Any
 
+from bridge._protocol.denial import Part
 from bridge._protocol.handshake import (
     check_origins,
     handshake_from_environ,
@@ -23,7 +24,7 @@ from bridge._protocol.head import status_line
 from bridge._protocol.limits import Limits
 from bridge._protocol.request import scope_from_environ
 from bridge._protocol.response_headers import native_from_raw_headers
-from bridge._runtime.asgi_websocket import ASGIWebSocket, Part, Verdict
+from bridge._runtime.asgi_websocket import ASGIWebSocket, Verdict
 from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.websocket_set import WebSocketSet
 from bridge._runtime.websocket_takeover import Taken, socket_of, take_over

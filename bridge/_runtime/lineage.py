@@ -72,6 +72,10 @@ def _is_of_the_loop(coro: _Coroutine) -> bool:
     sse-starlette (2 and 3) has one on each loop that asks every half second whether uvicorn ends. Under a
     WSGI server it never learns of an end: an app that has sent one event stream took all of `task_timeout`
     to close.
+
+    It is known by its name, since nothing else tells it from work that a request leaves behind: both are made
+    by `create_task()` in the task of a request, in a copy of its context, and are in no task group. Nor does
+    it tell that nobody holds or awaits it, or that a library made it: so is much work that must be done.
     """
     if getattr(coro, "__qualname__", "") != "_shutdown_watcher":
         return False

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from bridge._protocol.websocket import ABNORMAL, Close, sendable
+from bridge._runtime.changes import Changes
 from bridge.errors import ClientDisconnected
 
 if TYPE_CHECKING:
     from bridge._protocol.frames import Frames
 
-__all__ = ["Channel", "Incoming", "check_size", "open_channel"]
+__all__ = ["Channel", "Incoming", "open_channel"]
 
 Incoming: TypeAlias = "str | bytes | Close"
 
@@ -66,7 +67,7 @@ class Channel(asyncio.Protocol):
         self._unsent = 0
         self._end: Close | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._changes: set[asyncio.Future[None]] = set()
+        self._changes = Changes()
         self._hung_up = False
         self._lost = False
 
@@ -118,7 +119,7 @@ class Channel(asyncio.Protocol):
             self._finish(self._frames.ended)
             self._hang_up(at_once=not self._frames.failed)
         self._set_reading()
-        self._changed()
+        self._changes.announce()
 
     def _head_received(self, head: bytearray, data: bytes) -> None:
         head += data
@@ -129,7 +130,7 @@ class Channel(asyncio.Protocol):
             return
         rest = bytes(head[end + 4 :])
         self._found_head, self._head = bytes(head[:end]), None
-        self._changed()
+        self._changes.announce()
         if rest:
             self.data_received(rest)
 
@@ -140,7 +141,7 @@ class Channel(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         self._finish(Close(ABNORMAL))
-        self._changed()
+        self._changes.announce()
 
     def pause_writing(self) -> None:
         """Hold `send()` back; called by the loop."""
@@ -151,7 +152,7 @@ class Channel(asyncio.Protocol):
         """Let `send()` go on; called by the loop."""
         self._writable = True
         self._set_reading()
-        self._changed()
+        self._changes.announce()
 
     def _set_reading(self) -> None:
         transport = self._transport
@@ -186,21 +187,6 @@ class Channel(asyncio.Protocol):
             self._write(self._frames.ping())
         self._timer = self._loop.call_later(self._ping_interval or 0.0, self._ping)
 
-    # ------------------------------------------------------------ waiting
-
-    def _changed(self) -> None:
-        for future in self._changes:
-            if not future.done():
-                future.set_result(None)
-
-    async def _change(self) -> None:
-        future = self._loop.create_future()
-        self._changes.add(future)
-        try:
-            await future
-        finally:
-            self._changes.discard(future)
-
     # ------------------------------------------------------------ for the owner
 
     def write_head(self, head: bytes) -> None:
@@ -216,7 +202,7 @@ class Channel(asyncio.Protocol):
         while self._found_head is None:
             if self._end is not None:
                 raise ClientDisconnected("the socket ended before the handshake")
-            await self._change()
+            await self._changes.next()
         return self._found_head
 
     async def receive(self) -> Incoming:
@@ -224,7 +210,7 @@ class Channel(asyncio.Protocol):
         while not self._messages:
             if self._end is not None:
                 return self._end
-            await self._change()
+            await self._changes.next()
         message = self._messages.popleft()
         self._waiting_bytes -= len(message) + _MESSAGE_OVERHEAD_BYTES
         if not self._reading:
@@ -243,7 +229,7 @@ class Channel(asyncio.Protocol):
         while not self._writable:
             if self._end is not None:
                 raise ClientDisconnected
-            await self._change()
+            await self._changes.next()
 
     def close(self, code: int, reason: str = "") -> None:
         """Send the close frame; the socket ends with the answer, or after `CLOSE_SECONDS`.
@@ -259,7 +245,7 @@ class Channel(asyncio.Protocol):
         self._finish(Close(code, reason))
         self._messages.clear()
         self._set_reading()
-        self._changed()
+        self._changes.announce()
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -301,7 +287,7 @@ class Channel(asyncio.Protocol):
     async def closed(self) -> None:
         """Wait until the socket is closed."""
         while not self._lost:
-            await self._change()
+            await self._changes.next()
 
 
 async def open_channel(sock: socket.socket, channel: Channel) -> None:
@@ -316,10 +302,3 @@ async def open_channel(sock: socket.socket, channel: Channel) -> None:
     except BaseException:
         sock.close()
         raise
-
-
-def check_size(message: str | bytes, most: int) -> bool:
-    """Tell whether a message is within a limit of bytes."""
-    if len(message) > most:
-        return False
-    return isinstance(message, bytes) or message.isascii() or len(message.encode()) <= most

@@ -20,12 +20,13 @@ from bridge._protocol.websocket import (
     Close,
     WebSocketCycle,
     WebSocketState,
+    fits,
     sendable,
 )
 from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.outlet import Outlet
 from bridge._runtime.websocket_app import WebSocketCall, means_closed
-from bridge._runtime.websocket_channel import Channel, check_size, open_channel
+from bridge._runtime.websocket_channel import Channel, open_channel
 from bridge._runtime.wsgi_run import Part
 from bridge._runtime.wsgi_settings import WSGISettings
 from bridge.errors import AppProtocolError, ClientDisconnected, RequestTimedOut
@@ -190,7 +191,7 @@ class WSGIWebSocket:
             text = message.get("text")
             data = text if text is not None else message["bytes"]
             try:
-                if check_size(data, self._max_bytes):
+                if fits(data, self._max_bytes):
                     await self._channel.send(data)
                     continue
                 self._channel.close(TOO_LARGE, "the message is too large")

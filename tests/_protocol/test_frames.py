@@ -6,8 +6,7 @@ import tracemalloc
 import pytest
 
 from bridge._protocol.frames import Frames
-from bridge._protocol.websocket import Close
-from bridge._runtime.websocket_channel import check_size
+from bridge._protocol.websocket import Close, fits
 
 LIMIT = 1_000
 
@@ -72,8 +71,8 @@ def test_the_limit_counts_bytes(message: str | bytes) -> None:
 
     assert server.receive(client.message(message)).messages == []
     assert server.ended is not None and server.ended.code == 1009
-    assert not check_size(message, LIMIT)
-    assert check_size(message[:-1], LIMIT)
+    assert not fits(message, LIMIT)
+    assert fits(message[:-1], LIMIT)
 
 
 @pytest.mark.spec("S-23")
