@@ -254,10 +254,12 @@ class BodyFeed:
     def close(self) -> None:
         """End the pump, and have every further read raise instead of wait (W-30)."""
         self.closed = True
+        self.refusal = None  # its traceback holds this feed
         if self._items is not None:
             self._items.put(_END if self._ended else ClientDisconnected("the request is over"))
-        if self._pump is not None:
-            self._pump.cancel()
+        pump, self._pump = self._pump, None  # one that has not begun would not take itself out
+        if pump is not None:
+            pump.cancel()
         if self._continue_timer is not None:
             self._continue_timer.cancel()
         if self.stall is not None:
@@ -304,7 +306,7 @@ class BodyFeed:
         try:
             self._feed(data)
         except BodyTooLarge as exc:
-            self.refusal = exc
+            self.refusal = exc.with_traceback(None)
             self._end(exc)
             return
         if self._cycle.complete:

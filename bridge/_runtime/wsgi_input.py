@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bridge._runtime.body import BodyFeed
-from bridge.errors import ReceiveTimedOut
+from bridge.errors import BodyTooLarge, ClientDisconnected, ReceiveTimedOut
 
 __all__ = ["Input"]
 
@@ -107,7 +107,20 @@ class _Raw(io.RawIOBase):
             raise feed.refusal from None
         if piece and not isinstance(piece, Exception):
             return piece
-        pieces.unget(piece)  # the end stays the end, for whoever reads again (W-21, W-30)
+        pieces.unget(_anew(piece))  # the end stays the end, for whoever reads again (W-21, W-30)
         if isinstance(piece, Exception):
-            raise piece
+            try:
+                raise piece
+            finally:
+                del piece  # this frame is in its traceback: break the cycle
         return b""
+
+
+def _anew(end: bytes | Exception) -> bytes | Exception:
+    """Give what is kept of an end: of an error a new one, since the traceback of this one holds the feed.
+
+    That would be a cycle, and keep the body until it is collected: 200 KiB of each that is too large.
+    """
+    if isinstance(end, BodyTooLarge):
+        return BodyTooLarge(str(end))
+    return ClientDisconnected(str(end.strerror)) if isinstance(end, ClientDisconnected) else end

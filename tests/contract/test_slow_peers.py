@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from bridge import Limits, WSGIToASGI
 from bridge.errors import ReceiveTimedOut
 from bridge.types import Environ, Message, StartResponse
-from tests.contract.wsgi_specimens import TEXT, Blocks, answering, echo
+from tests.contract.wsgi_specimens import TEXT, Blocks, answering, echo, echo_stream
 from tests.support.asgi import Exchange, body_events, get, happened, http_scope
 
 BLOCK = bytes(64 * 1024)
@@ -323,3 +325,40 @@ async def test_a_file_that_the_server_sends_may_take_as_long_as_it_takes(tmp_pat
 
     await ends(task)
     assert [message["type"] for message in exchange.sent][1:] == ["http.response.pathsend"]
+
+
+# ---------------------------------------------------------------- what is left of them
+
+
+LEFT_BEHIND = {
+    "lost": (echo, body_events(b"a", b"b")[:1]),
+    "too large": (echo, body_events(bytes(60_000), bytes(60_000))),
+    "streamed": (echo_stream, body_events(b"a", b"b")),
+}
+
+
+@pytest.mark.spec("SEC-22")
+@pytest.mark.parametrize("case", LEFT_BEHIND)
+async def test_nothing_of_a_request_waits_for_the_cycle_collector(case: str) -> None:
+    """A body of up to 256 KiB would: of 500 that were too large 100 MB were held."""
+    app, events = LEFT_BEHIND[case]
+    adapter = WSGIToASGI(app, limits=Limits(max_body_bytes=100_000))
+
+    async def serve() -> weakref.ref[Exchange]:
+        exchange = Exchange(*events)
+        if case == "lost":
+            exchange.disconnect()
+        await exchange.run(adapter, http_scope(method="POST"))
+        return weakref.ref(exchange)  # which the feed of the body holds
+
+    gc.disable()
+    try:
+        exchange = await serve()
+        await asyncio.to_thread(adapter.close)
+        for _ in range(500):
+            if exchange() is None:
+                break
+            await asyncio.sleep(0.01)
+        assert exchange() is None
+    finally:
+        gc.enable()
