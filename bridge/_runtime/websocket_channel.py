@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
+from bridge._protocol.heartbeat import Heartbeat
 from bridge._protocol.websocket import ABNORMAL, Close, sendable
 from bridge._runtime.changes import Changes
 from bridge.errors import ClientDisconnected
@@ -63,8 +64,7 @@ class Channel(asyncio.Protocol):
         self._unparsed = bytearray()
         self._reading = True
         self._writable = True
-        self._heard = True
-        self._unsent = 0
+        self._heartbeat = Heartbeat()
         self._end: Close | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._changes = Changes()
@@ -82,7 +82,7 @@ class Channel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came; called by the loop."""
-        self._heard = True
+        self._heartbeat.heard()
         if self._head is not None:
             self._head_received(self._head, data)
             return
@@ -177,12 +177,9 @@ class Channel(asyncio.Protocol):
         if self._end is not None:
             return
         unsent = 0 if self._transport is None else self._transport.get_write_buffer_size()
-        # Unread pongs are no silence; but an end that takes nothing is as dead as one that says nothing.
-        if not self._heard and (self._reading or (not self._writable and unsent == self._unsent)):
+        if not self._heartbeat.beat(reading=self._reading, writable=self._writable, unsent=unsent):
             self.abort()
             return
-        self._unsent = unsent
-        self._heard = False
         if not self._frames.closing and self._head is None:
             self._write(self._frames.ping())
         self._timer = self._loop.call_later(self._ping_interval or 0.0, self._ping)

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -236,42 +237,40 @@ def test_an_asgi_app_inside_the_wsgi_app_has_its_websockets_too() -> None:
         assert "Traceback" not in server.output
 
 
-def test_clients_that_vanish_leave_nothing_behind(asgi_server: Server) -> None:
-    """Counted after the first ten: the threads that the pool has started by then wait for the next ones."""
+def ten_vanish(server: Server) -> None:
+    sockets = []
+    for _ in range(10):
+        ws = websocket.create_connection(f"ws://127.0.0.1:{server.port}/echo", timeout=20)
+        ws.send("x")
+        ws.recv()
+        sockets.append(ws)
+    for ws in sockets:
+        vanish(ws)
 
-    def ten_vanish() -> None:
-        sockets = []
-        for _ in range(10):
-            ws = websocket.create_connection(f"ws://127.0.0.1:{asgi_server.port}/echo", timeout=20)
-            ws.send("x")
-            ws.recv()
-            sockets.append(ws)
-        for ws in sockets:
-            vanish(ws)
+
+def apps_fail_return_and_deny(server: Server) -> None:
+    for path in ("/returns", "/raises", "/brief", "/brief?raise", "/close/4001/bye"):
+        with open_socket(server, path) as ws:
+            end_of(ws)
+    for path in ("/denied", "/fails", "/nowhere"):
+        with pytest.raises(websockets.exceptions.InvalidStatus):
+            open_socket(server, path)
+
+
+@pytest.mark.parametrize(("end_some", "times"), [(ten_vanish, 2), (apps_fail_return_and_deny, 3)])
+def test_websockets_leave_nothing_behind_however_they_end(
+    asgi_server: Server, end_some: Callable[[Server], None], times: int
+) -> None:
+    """Counted after the first round: the threads that the pool has started by then wait for the next ones."""
+
+    def end_some_and_wait() -> None:
+        end_some(asgi_server)
         until(lambda: idle(census(asgi_server)))
 
-    ten_vanish()
+    end_some_and_wait()
     before = census(asgi_server)
-    for _ in range(2):
-        ten_vanish()
-
-    until(lambda: no_more(census(asgi_server), before))
-
-
-def test_apps_that_fail_return_and_deny_leave_nothing_behind(asgi_server: Server) -> None:
-    def some() -> None:
-        for path in ("/returns", "/raises", "/brief", "/brief?raise", "/close/4001/bye"):
-            with open_socket(asgi_server, path) as ws:
-                end_of(ws)
-        for path in ("/denied", "/fails", "/nowhere"):
-            with pytest.raises(websockets.exceptions.InvalidStatus):
-                open_socket(asgi_server, path)
-        until(lambda: idle(census(asgi_server)))
-
-    some()
-    before = census(asgi_server)
-    for _ in range(3):
-        some()
+    for _ in range(times):
+        end_some_and_wait()
 
     until(lambda: no_more(census(asgi_server), before))
 
