@@ -131,7 +131,10 @@ class ASGIRun:
                     keep_until_next(copy_changes(self._context))
                 return item
             if isinstance(item, BaseException):
-                raise item
+                try:
+                    raise item
+                finally:
+                    del item  # this frame is in its traceback: break the cycle
             if type(item) is list:
                 self._environ["wsgi.early_hints"](item)
             elif type(item) is Trailers:
