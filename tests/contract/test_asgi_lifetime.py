@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import logging
 import threading
@@ -279,28 +278,6 @@ def test_aborted_streams_leave_no_task(loop_thread: LoopThread) -> None:
 
     assert all(app.ended.wait(WAIT_SECONDS) for app in apps)
     assert tasks_of(loop_thread) == 0
-
-
-@pytest.mark.spec("SEC-22")
-def test_the_error_of_an_app_is_not_kept_by_its_own_traceback(no_gc: None) -> None:
-    """It would keep the environ and all of the request until the cycle collector comes by."""
-    errors: list[weakref.ref[LookupError]] = []
-
-    def noted() -> LookupError:
-        error = LookupError()
-        errors.append(weakref.ref(error))
-        return error
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        raise noted()
-
-    with contextlib.suppress(LookupError):
-        bridged(app)(make_environ(), Answer().start_response)
-
-    deadline = time.monotonic() + WAIT_SECONDS
-    while errors[0]() is not None and time.monotonic() < deadline:
-        time.sleep(0.01)  # the loop lets go of its task
-    assert errors[0]() is None
 
 
 @pytest.mark.spec("A-33", "SEC-22")
