@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvloop
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from bridge import ASGIToWSGI
+from bridge import ASGIToWSGI, Site
 from bridge._runtime.loop import LoopThread
 from bridge._runtime.mailbox import Mailbox
 from bridge.errors import AppProtocolError, BridgeError
@@ -38,7 +39,7 @@ from tests.support.wsgi import Answer, call, make_environ
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bridge.types import Receive, Scope, Send
+    from bridge.types import Environ, Receive, Scope, Send, StartResponse
 
 GONE = {"type": "http.disconnect"}
 
@@ -601,6 +602,27 @@ def test_a_context_variable_of_the_app_is_seen_by_the_middleware_outside() -> No
         return token.get()
 
     assert contextvars.copy_context().run(serve) == "/x"
+
+
+@pytest.mark.spec("A-40", "SEC-31")
+def test_an_app_beside_the_adapter_in_a_site_sees_nothing_of_the_request_before() -> None:
+    """In Werkzeug's DispatcherMiddleware it does: docs/explanation/limits.md says so."""
+
+    def beside(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        start_response("200 OK", [])
+        return [token.get().encode()]
+
+    def answers(both: Any) -> list[bytes]:
+        return contextvars.copy_context().run(
+            lambda: [call(both, path="/api/x").body, call(both, path="/").body]
+        )
+
+    site = Site()
+    site.mount("/api", tokens)
+    site.mount("/", beside)
+
+    assert answers(site.wsgi) == [b"none /api/x", b"none"]
+    assert answers(DispatcherMiddleware(beside, {"/api": bridged(tokens)})) == [b"none /api/x", b"/api/x"]
 
 
 @pytest.mark.spec("A-40", "SEC-31")
