@@ -28,7 +28,7 @@ LOOK_SECONDS = 1.0
 """How long the first look for a lost client waits where it costs something; each look doubles the wait."""
 
 CONTINUE_SECONDS = 5.0
-"""How long a client that waits for `100 Continue` is not watched, since a look sends that.
+"""How long a client that waits for `100 Continue` is not looked at for an app that asks: a look sends that.
 
 PEP 3333 lets a server send it at once, and the client sends its body unasked after a while (RFC 9110 section
 10.1.1), curl after 1 s.
@@ -177,7 +177,7 @@ class BodyFeed:
             return True
         if not self._watching and not self.closed:
             try:
-                self._mailbox.post(self.outlived)
+                self._mailbox.post(self._asked_after)
             except ClientDisconnected:  # the loop is closed
                 return True
         return False
@@ -235,11 +235,14 @@ class BodyFeed:
             return
         if self.stall is None and self.task is not None and self.timeouts.shortest is not None:
             self.stall = StallWatch(self, self.task)
-        if self._expects_continue:
-            if self._continue_timer is None:
-                self._continue_timer = self._mailbox.loop.call_later(CONTINUE_SECONDS, self.watch)
-        elif not self.fetching:
+        if not self._expects_continue and not self.fetching:
             self.watch()
+
+    def _asked_after(self) -> None:
+        """The app wants to know whether its client is there: it may wait for nothing else."""
+        self.outlived()
+        if self._expects_continue and self._continue_timer is None and not self.closed:
+            self._continue_timer = self._mailbox.loop.call_later(CONTINUE_SECONDS, self.watch)
 
     def leave_to_server(self) -> None:
         """Look for a stalled client no more: the server sends a file, without a sign of its progress."""
