@@ -54,6 +54,7 @@ class Mailbox:
         try:
             self.loop.call_soon_threadsafe(self._deliver)
         except RuntimeError:
+            self._called = False  # the next post is told the same
             raise ClientDisconnected("the event loop of this request is closed") from None
 
     def _deliver(self) -> None:

@@ -228,3 +228,14 @@ def test_a_thread_does_not_wait_for_a_loop_that_is_gone(
 
     with pytest.raises(ClientDisconnected):
         wait(mailbox)
+
+
+@pytest.mark.spec("SEC-20")
+def test_each_post_to_a_loop_that_is_closed_is_told_so() -> None:
+    loop = asyncio.new_event_loop()
+    mailbox = Mailbox(loop)
+    loop.close()
+
+    for _ in range(2):
+        with pytest.raises(ClientDisconnected):
+            mailbox.post(lambda: None)
