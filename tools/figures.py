@@ -28,7 +28,8 @@ SERVERS = {
     "gunicorn-sync": "ASGI app, gunicorn sync",
     "waitress": "ASGI app, waitress",
 }
-LINE = re.compile(rf"^({'|'.join(SERVERS)}): (.+)$", re.MULTILINE)
+# The dots of pytest, for the tests that have printed nothing, stand before the next line.
+LINE = re.compile(rf"^[.s]*({'|'.join(SERVERS)}): (.+)$", re.MULTILINE)
 
 TEXT = """\
 # Measured behaviour
