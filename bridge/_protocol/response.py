@@ -24,7 +24,7 @@ from bridge._protocol.sendfile import PATHSEND
 from bridge.errors import AppProtocolError, AppTypeError
 from bridge.types import Message
 
-__all__ = ["ResponseCycle", "State", "ends_body"]
+__all__ = ["ResponseCycle", "State", "block_of", "ends_body"]
 
 
 class State(IntEnum):

@@ -103,8 +103,8 @@ class _Raw(io.RawIOBase):
             piece = pieces.get(timeout=feed.timeouts.receive)
         except TimeoutError:
             self._overdue = True
-            feed.refusal = ReceiveTimedOut()
-            raise feed.refusal from None
+            feed.refusal = ReceiveTimedOut()  # not this one raised: the loop may have taken it out by then
+            raise ReceiveTimedOut from None
         if piece and not isinstance(piece, Exception):
             return piece
         pieces.unget(_anew(piece))  # the end stays the end, for whoever reads again (W-21, W-30)
