@@ -8,13 +8,14 @@ and no reason is declared in `tests/hostile/declared.py`, and where what is decl
 from __future__ import annotations
 
 import datetime
-import json
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
+
+from tools.kept_page import keep_page
 
 ROOT: Final = Path(__file__).parents[1]
 DATA: Final = ROOT / "docs/reference/hostile-input.json"
@@ -121,19 +122,15 @@ def render(data: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: list[str]) -> int:
-    """Run or render; 1 on a difference between what is declared and what is."""
-    if arguments == ["write"]:
-        DATA.write_text(json.dumps(run(), indent=1) + "\n", "utf-8")
-    elif arguments != ["render"]:
-        print("usage: python -m tools.hostile write|render")
-        return 2
-    data = json.loads(DATA.read_text("utf-8"))
-    PAGE.write_text(render(data), "utf-8")
-    problems = problems_of(data)
-    print("\n".join(problems))
-    return 1 if problems else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(
+        keep_page(
+            sys.argv[1:],
+            tool="tools.hostile",
+            data=DATA,
+            page=PAGE,
+            run=run,
+            render=render,
+            problems_of=problems_of,
+        )
+    )

@@ -7,11 +7,12 @@ on a declared one that is gone.
 
 from __future__ import annotations
 
-import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
+
+from tools.kept_page import keep_page
 
 ROOT: Final = Path(__file__).parents[1]
 DATA: Final = ROOT / "docs/reference/mounting.json"
@@ -98,19 +99,15 @@ def _mark(result: dict[str, Any] | None, reasons: list[str]) -> str:
     return str(reasons.index(reason) + 1)
 
 
-def main(arguments: list[str]) -> int:
-    """Run or render; give the exit code."""
-    if arguments == ["write"]:
-        DATA.write_text(json.dumps(run(), indent=1) + "\n", "utf-8")
-    elif arguments != ["render"]:
-        print(__doc__)
-        return 2
-    data = json.loads(DATA.read_text("utf-8"))
-    PAGE.write_text(render(data), "utf-8")
-    problems = problems_of(data)
-    print(*problems, sep="\n")
-    return 1 if problems else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(
+        keep_page(
+            sys.argv[1:],
+            tool="tools.mounting",
+            data=DATA,
+            page=PAGE,
+            run=run,
+            render=render,
+            problems_of=problems_of,
+        )
+    )

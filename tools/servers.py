@@ -8,7 +8,6 @@ declared in `tests/matrix/matrix.py`, and where what is declared there works.
 from __future__ import annotations
 
 import datetime
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
+
+from tools.kept_page import keep_page
 
 ROOT: Final = Path(__file__).parents[1]
 DATA: Final = ROOT / "docs/reference/servers.json"
@@ -124,19 +125,15 @@ def render(data: dict[str, Any]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def main(arguments: list[str]) -> int:
-    """Run or render; 1 on a difference between what is declared and what is."""
-    if arguments == ["write"]:
-        DATA.write_text(json.dumps(run(), indent=1) + "\n", "utf-8")
-    elif arguments != ["render"]:
-        print("usage: python -m tools.servers write|render")
-        return 2
-    data = json.loads(DATA.read_text("utf-8"))
-    PAGE.write_text(render(data), "utf-8")
-    problems = problems_of(data)
-    print("\n".join(problems))
-    return 1 if problems else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(
+        keep_page(
+            sys.argv[1:],
+            tool="tools.servers",
+            data=DATA,
+            page=PAGE,
+            run=run,
+            render=render,
+            problems_of=problems_of,
+        )
+    )
