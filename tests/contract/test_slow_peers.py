@@ -344,21 +344,20 @@ async def test_nothing_of_a_request_waits_for_the_cycle_collector(case: str) -> 
     app, events = LEFT_BEHIND[case]
     adapter = WSGIToASGI(app, limits=Limits(max_body_bytes=100_000))
 
+    freed = threading.Event()
+
     async def serve() -> weakref.ref[Exchange]:
         exchange = Exchange(*events)
         if case == "lost":
             exchange.disconnect()
         await exchange.run(adapter, http_scope(method="POST"))
-        return weakref.ref(exchange)  # which the feed of the body holds
+        return weakref.ref(exchange, lambda _: freed.set())  # which the feed of the body holds
 
     gc.disable()
     try:
         exchange = await serve()
         await asyncio.to_thread(adapter.close)
-        for _ in range(500):
-            if exchange() is None:
-                break
-            await asyncio.sleep(0.01)
+        assert await happened(freed)
         assert exchange() is None
     finally:
         gc.enable()
