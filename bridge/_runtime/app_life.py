@@ -97,8 +97,8 @@ class AppLife:
                 raise self._failure
             if self._closed_for_good:
                 raise Overloaded("the process ends")
-            if self.started:
-                return
+            if self.started or self._lifespan is not None:
+                return  # the latter is about to end: it serves until nothing of the app runs any more
             if self._mode != "off":
                 self._start_lifespan()
             close_at_exit(self)
@@ -138,21 +138,28 @@ class AppLife:
         if self._loop_thread.running:
             self._loop_thread.start()  # raises on the loop itself, before anything is lost
         with self._lock:
-            lifespan, self._lifespan = self._lifespan, None
+            self._failure = None
             self.started = False
-            self.state = self._failure = None
-        if not self._loop_thread.running:
-            return
-        if not self._websockets.close(self._shutdown_timeout):
-            _log.warning("%s: WebSockets were still open after the shutdown timeout", self._name)
-
-        async def stop() -> None:
-            await self._tasks.drain(self._task_timeout)
-            if lifespan is not None:
-                await _end(lifespan, self._tasks, self._shutdown_timeout)
-
-        self._loop_thread.call(stop())
+        drained = False
+        if self._loop_thread.running:
+            if not self._websockets.close(self._shutdown_timeout):
+                _log.warning("%s: WebSockets were still open after the shutdown timeout", self._name)
+            drained = self._loop_thread.call(self._tasks.drain(self._task_timeout))
+        # A request that comes from here on waits, and begins another life: an app has one at a time. Those
+        # that came until now were served by this one, since one that runs may wait for another.
+        with self._lock:
+            lifespan, self._lifespan = self._lifespan, None
+            self.state = None
+            self.started = False
+            if self._loop_thread.running:
+                self._loop_thread.call(self._stop(lifespan, drained=drained))
         _log.debug("%s is closed", self._name)
+
+    async def _stop(self, lifespan: Lifespan | None, *, drained: bool) -> None:
+        if drained:
+            await self._tasks.drain(self._task_timeout)  # what has come since
+        if lifespan is not None:
+            await _end(lifespan, self._tasks, self._shutdown_timeout)
 
     def close_for_good(self) -> None:
         """Close at the end of the process: a request that is late must not start the app again."""

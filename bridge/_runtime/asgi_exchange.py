@@ -88,8 +88,8 @@ def serve_asgi(
         place = None if settings.concurrency is None else settings.concurrency.enter(app)
     except (PeerProtocolError, Overloaded) as exc:
         return refuse(settings, start_response, exc, exchange)
-    if life.state is not None:
-        scope["state"] = life.state.copy()
+    if (state := life.state) is not None:  # looked at once: a close may come in between
+        scope["state"] = state.copy()
     if "wsgi.file_wrapper" in environ:
         scope["extensions"][PATHSEND] = {}
     run = ASGIRun(

@@ -102,8 +102,12 @@ class TaskSet:
 
     # ------------------------------------------------------------ ends
 
-    async def drain(self, timeout: float | None) -> None:
-        """Wait for what the lifespan does not end, `timeout` seconds at most; then cancel what is left."""
+    async def drain(self, timeout: float | None) -> bool:
+        """Wait for what the lifespan does not end, `timeout` seconds at most; then cancel what is left.
+
+        Returns:
+            Whether all has ended by itself.
+        """
         loop = asyncio.get_running_loop()
         end = None if timeout is None else loop.time() + timeout
         while tasks := self._working():
@@ -116,6 +120,7 @@ class TaskSet:
                 "%s: %d tasks still ran after %s s and were cancelled", self._name, len(tasks), timeout
             )
             await _cancel(tasks)
+        return not tasks
 
     async def end_residents(self) -> None:
         """Cancel what the lifespan has left running, as the end of `asyncio.run()` would."""

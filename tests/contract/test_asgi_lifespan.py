@@ -465,6 +465,74 @@ def test_a_request_after_close_starts_the_app_again() -> None:
     assert app.steps == ["lifespan.startup", "request", "lifespan.shutdown"] * 2
 
 
+@pytest.mark.spec("L-14", "L-06", "L-16")
+def test_a_request_during_close_begins_no_second_life_beside_the_first() -> None:
+    begun, draining, release = threading.Event(), threading.Event(), threading.Event()
+
+    class Busy(App):
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            if scope.get("path") == "/busy":
+                begun.set()
+                await reached(release)
+            await super().__call__(scope, receive, send)
+
+    app = Busy()
+    adapter = ASGIToWSGI(app)
+    drain = adapter._tasks.drain
+
+    async def drain_when_told(timeout: float | None) -> bool:
+        draining.set()
+        return await drain(timeout)
+
+    with ThreadPoolExecutor(2) as pool:
+        request = pool.submit(call, adapter, path="/busy")
+        assert begun.wait(WAIT_SECONDS)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(adapter._tasks, "drain", drain_when_told)
+            closing = pool.submit(adapter.close)
+            assert draining.wait(WAIT_SECONDS)
+        late = call(adapter)
+        release.set()
+        closing.result()
+
+    assert (request.result().body, late.body) == (b"hello", b"hello")
+    assert app.steps == ["lifespan.startup", "request", "request", "lifespan.shutdown"]
+    call(adapter)
+    adapter.close()
+    assert app.steps[4:] == ["lifespan.startup", "request", "lifespan.shutdown"]
+
+
+@pytest.mark.spec("L-14", "L-16")
+def test_a_request_during_the_shutdown_of_its_app_waits_and_starts_it_again() -> None:
+    stopping, release = threading.Event(), threading.Event()
+
+    class Slow(App):
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            async def receive_slowly() -> Message:
+                event = await receive()
+                if event["type"] == "lifespan.shutdown" and not release.is_set():
+                    stopping.set()
+                    await reached(release)
+                return event
+
+            await super().__call__(scope, receive_slowly, send)
+
+    app = Slow()
+    adapter = ASGIToWSGI(app)
+    adapter.start()
+    with ThreadPoolExecutor(2) as pool:
+        closing = pool.submit(adapter.close)
+        assert stopping.wait(WAIT_SECONDS)
+        late = pool.submit(call, adapter)
+        release.set()
+        closing.result()
+        assert late.result().body == b"hello"
+
+    adapter.close()
+    assert app.steps[:2] == ["lifespan.startup", "lifespan.shutdown"]
+    assert app.steps[2:] == ["lifespan.startup", "request", "lifespan.shutdown"]
+
+
 @pytest.mark.spec("L-05")
 def test_close_lets_a_failed_app_try_again() -> None:
     app = App(startup={"type": "lifespan.startup.failed"})
