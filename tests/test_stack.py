@@ -20,6 +20,7 @@ from bridge import ASGIToWSGI, Stack, WSGIToASGI, as_asgi, as_wsgi, asgi, wsgi
 from bridge._protocol.kind import Side
 from bridge._runtime.lifespan import Lifespan
 from bridge.errors import ConfigurationError, LifespanFailed
+from bridge.types import Environ, Receive, Scope, Send, StartResponse
 from tests.support.asgi import Exchange, get, happened, http_scope
 from tests.support.layers import (
     APPS,
@@ -192,6 +193,56 @@ async def test_a_block_passes_at_once_and_a_client_that_leaves_ends_the_app(shap
     await asyncio.gather(request, return_exceptions=True)
 
     assert exchange.sent[1]["body"] == b"first" and ended
+
+
+class SilentWSGI:
+    """An app that waits without a word for its client to leave, and does nothing else."""
+
+    def __init__(self) -> None:
+        self.begun, self.told, self.give_up = threading.Event(), threading.Event(), threading.Event()
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
+        self.begun.set()
+        while not self.give_up.wait(0.02):
+            if environ["bridge.client_disconnected"]():
+                self.told.set()
+                break
+        start_response("200 OK", [])
+        return []
+
+
+class SilentASGI:
+    """The same for ASGI."""
+
+    def __init__(self) -> None:
+        self.begun, self.told, self.give_up = threading.Event(), threading.Event(), threading.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise ValueError("no lifespan here")
+        self.begun.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.told.set()
+
+
+@pytest.mark.spec("SEC-20", "A-33")
+@pytest.mark.parametrize("shape", [s for s in SHAPES if len(s) == 3], ids="-".join)
+async def test_an_app_that_is_silent_hears_of_a_client_that_leaves(shape: tuple[Side, ...]) -> None:
+    """Behind a WSGI layer under an ASGI server no ASGI app did, and kept a thread for ever."""
+    app: Any = SilentWSGI() if shape[-1] == "wsgi" else SilentASGI()
+    stack = build(*shape, app=app)
+    exchange = Exchange()
+
+    request = asyncio.create_task(exchange.run(stack.asgi, http_scope(), timeout=30))
+    assert await happened(app.begun, timeout=20)
+    exchange.disconnect()
+    told = await happened(app.told, timeout=20)
+    app.give_up.set()
+    request.cancel()
+    await asyncio.gather(request, return_exceptions=True)
+
+    assert told
 
 
 @pytest.mark.parametrize("shape", [s for s in SHAPES if len(s) == 3], ids="-".join)

@@ -36,9 +36,10 @@ def client_has_left(environ: Environ, *, body_read: bool = False) -> bool:
     (`channel_request_lookahead` of 1 or more). gunicorn 27 and Werkzeug 3.1 show their socket: a look at
     what it has to read costs no byte of it. Not under TLS, where what is there to read is no data yet.
     uWSGI 2.0 tells the descriptor of the request that runs in this thread: the connection of the client, or
-    of the proxy in front, which closes it when the client leaves.
+    of the proxy in front, which closes it when the client leaves. A `WSGIToASGI` around all of this has what
+    waitress offers.
     """
-    ask = environ.get("waitress.client_disconnected")
+    ask = environ.get("waitress.client_disconnected") or environ.get("bridge.client_disconnected")
     if ask is not None:
         return bool(ask())
     found = _plain_socket(environ)

@@ -98,6 +98,7 @@ async def serve_wsgi(
         try:
             head, data, more = await _first_part(settings, desk, environ, feed, run, take)
         except _REFUSED as exc:
+            feed.lost = True  # what of the app still runs has nobody to answer
             outcome = await _refuse(settings, send, exc, exchange)
             return
         headers = head.headers if exchange is None else exchange.answer(head.status, head.headers)

@@ -10,7 +10,7 @@ import pytest
 
 from bridge import ASGIToWSGI, WSGIToASGI
 from bridge.types import Environ, Receive, Scope, Send, StartResponse
-from tests.support.asgi import get
+from tests.support.asgi import get, happened
 from tests.support.wsgi import call
 
 SECONDS = 10
@@ -42,6 +42,47 @@ async def test_a_wsgi_app_that_hangs_ends_in_a_504_and_the_next_request_is_serve
     assert (first.status, first.body) == (504, b"Gateway Timeout")
     assert (second.status, second.body) == (200, b"ok")
     await asyncio.to_thread(adapter.close)
+
+
+@pytest.mark.spec("SEC-20")
+async def test_a_wsgi_app_whose_client_got_a_504_is_told_that_nobody_waits() -> None:
+    """Its request is watched no more, so it never heard of a client that left, and kept its thread."""
+    told, give_up = threading.Event(), threading.Event()
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        while not give_up.wait(0.01):
+            if environ["bridge.client_disconnected"]():
+                told.set()
+                break
+        start_response("200 OK", [])
+        return []
+
+    adapter = WSGIToASGI(app, request_timeout=0.05)
+
+    answer = await get(adapter)
+    heard = await happened(told, timeout=SECONDS)
+    give_up.set()
+
+    assert (answer.status, heard) == (504, True)
+    await asyncio.to_thread(adapter.close)
+
+
+@pytest.mark.spec("SEC-20", "A-33")
+async def test_an_asgi_app_in_a_wsgi_app_whose_client_got_a_504_is_told() -> None:
+    told = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        told.set()
+
+    adapter = WSGIToASGI(ASGIToWSGI(app, lifespan="off"), threads=1, request_timeout=0.05)
+
+    answer = await get(adapter)
+
+    assert answer.status == 504
+    assert await happened(told, timeout=SECONDS)
+    await asyncio.to_thread(adapter.close)  # its only thread is free
 
 
 async def test_a_timeout_of_the_app_itself_is_no_504() -> None:
