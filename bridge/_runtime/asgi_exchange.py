@@ -24,6 +24,7 @@ from bridge._protocol.sendfile import FILE_BLOCK_BYTES, PATHSEND
 from bridge._runtime.asgi_run import ASGIRun
 from bridge._runtime.asgi_settings import ASGISettings
 from bridge._runtime.blocks import Stream, Whole
+from bridge._runtime.context import forget_changes
 from bridge._runtime.nesting import note_ancestor
 from bridge._runtime.observing import Exchange, Observing
 from bridge.errors import Overloaded, PeerProtocolError, RequestTimedOut
@@ -42,6 +43,7 @@ def serve_observed_asgi(
     start_response: StartResponse,
 ) -> Iterable[bytes]:
     """Serve one request, and tell observers of it; the other arguments are those of `serve_asgi`."""
+    forget_changes()  # before observers see them
     prefix = text_from_native(environ.get("SCRIPT_NAME", ""))
     path = prefix + text_from_native(environ.get("PATH_INFO", ""))
     exchange = Exchange(observing, environ["REQUEST_METHOD"], path, prefix)

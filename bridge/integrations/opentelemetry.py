@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Final, TypeAlias
 
 try:
@@ -21,6 +22,9 @@ from bridge.observation import AdapterStats, Outcome, RequestBegan, RequestEnded
 __all__ = ["RequestMetrics", "RequestSpans", "observe_adapters"]
 
 _SCOPE = "bridge"
+_begun: Final[ContextVar[Span | None]] = ContextVar("bridge-span", default=None)
+"""The innermost span of ours that has begun in this context, and not ended."""
+
 _FAULTS = frozenset({Outcome.FAILED, Outcome.REJECTED, Outcome.TIMED_OUT})
 
 
@@ -36,7 +40,7 @@ class RequestSpans:
 
     def __call__(self, began: RequestBegan) -> Callable[[RequestEnded], None]:
         """Begin a span, and make it the current one."""
-        outside = context.get_current()
+        outside, before = context.get_current(), _begun.get()
         span = self._tracer.start_span(
             f"bridge {began.app}",
             outside,
@@ -49,14 +53,16 @@ class RequestSpans:
                 "url.path": began.path.encode("utf-8", "replace").decode("utf-8"),
             },
         )
-        inside = trace.set_span_in_context(span, outside)
-        context.attach(inside)
+        context.attach(trace.set_span_in_context(span, outside))
+        _begun.set(span)
 
         def end(ended: RequestEnded) -> None:
             _finish(span, ended)
             # Not by a token: the server may close a response in another context than it asked for it, and
-            # what is current there is none of ours.
-            if context.get_current() is inside:
+            # what is current there is none of ours. Nor only where ours is still current: an app may have
+            # left another, and the next request of the thread would be in its trace and see its baggage.
+            if _begun.get() is span:
+                _begun.set(before)
                 context.attach(outside)
 
         return end

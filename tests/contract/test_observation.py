@@ -262,6 +262,24 @@ def test_an_asgi_app_sees_what_an_observer_has_set() -> None:
     assert contextvars.copy_context().run(lambda: call(adapter)).body == b"by the observer"
 
 
+@pytest.mark.spec("A-40", "SEC-31")
+def test_an_observer_does_not_see_what_the_request_before_on_its_thread_has_set() -> None:
+    found: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.set("by the app")
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body"})
+
+    def observer(began: RequestBegan) -> None:
+        found.append(seen.get())
+
+    adapter = ASGIToWSGI(app, lifespan="off", observers=[observer])
+    contextvars.copy_context().run(lambda: [call(adapter), call(adapter)])
+
+    assert found == ["nothing", "nothing"]
+
+
 # ------------------------------------------------------------ clients that leave
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from opentelemetry import trace
+from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -102,6 +102,55 @@ def test_the_span_of_the_bridge_stands_between_the_servers_and_the_apps(serve: A
     queue = attributes["bridge.queue_seconds"]
     assert isinstance(queue, float)
     assert queue >= 0
+
+
+def leave_a_context() -> None:
+    """Do what an app does that forgets to detach; or has a span that goes on after its response."""
+    assert baggage.get_baggage("user") is None
+    context.attach(trace.set_span_in_context(tracer.start_span("left"), baggage.set_baggage("user", "me")))
+
+
+def leaving_wsgi_app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    leave_a_context()
+    start_response("200 OK", [])
+    return [b"hello"]
+
+
+async def leaving_asgi_app(scope: Scope, receive: Receive, send: Send) -> None:
+    leave_a_context()
+    await asgi_app(scope, receive, send)
+
+
+@pytest.mark.parametrize("path", ["/", "/stream"])
+def test_what_an_asgi_app_leaves_current_is_nothing_to_the_next_request(path: str) -> None:
+    adapter = ASGIToWSGI(
+        leaving_asgi_app,
+        name="shop",
+        lifespan="off",
+        observers=[RequestSpans(provider), RequestSpans(provider)],
+    )
+
+    for _ in range(3):
+        call(adapter, path=path)
+        assert baggage.get_baggage("user") is None
+    adapter.close()
+
+    outermost = [
+        span for span in exporter.get_finished_spans() if span.name == "bridge shop" and not span.parent
+    ]
+    assert len({span.context.trace_id for span in outermost}) == 3
+
+
+async def test_what_a_wsgi_app_leaves_current_is_nothing_to_the_next_request() -> None:
+    adapter = WSGIToASGI(leaving_wsgi_app, name="shop", observers=[RequestSpans(provider)])
+
+    for _ in range(3):
+        await get(adapter)
+        assert baggage.get_baggage("user") is None
+    await asyncio.to_thread(adapter.close)
+
+    bridges = [span for span in exporter.get_finished_spans() if span.name == "bridge shop"]
+    assert [span.parent for span in bridges] == [None] * 3
 
 
 @both
