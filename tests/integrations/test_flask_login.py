@@ -211,6 +211,25 @@ def test_a_cookie_counts_by_the_keys_of_the_flask_app(value: str, read: dict[str
     assert client.get("/read").json() == read
 
 
+@pytest.mark.spec("SEC-30", "SEC-08")
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [(b"host", b"a.example, b.example")],
+        [(b"authorization", b"Bearer one"), (b"authorization", b"Bearer two")],
+        [(b"x-name", b"a\x01b")],
+    ],
+)
+def test_a_head_that_could_be_read_in_two_ways_is_no_error_of_the_endpoint(
+    fields: list[tuple[bytes, bytes]],
+) -> None:
+    client = TestClient(make_site(make_legacy()))
+
+    answers = [client.get(path, headers=fields) for path in ("/read", "/whoami", "/legacy/read")]
+
+    assert [answer.status_code for answer in answers] == [400] * 3
+
+
 def test_sessions_are_opened_and_saved_off_the_loop() -> None:
     threads = {}
 
