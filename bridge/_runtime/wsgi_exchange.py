@@ -156,6 +156,8 @@ async def _refuse_at_once(
     outcome = Outcome.DISCONNECTED
     try:
         outcome = await _refuse(settings, send, error, exchange)
+    except ClientDisconnected:
+        settings.tally.count(outcome)
     finally:
         if exchange is not None:
             exchange.end(outcome)
@@ -167,12 +169,22 @@ async def _refuse(
     error: PeerProtocolError | Overloaded | RequestTimedOut | ReceiveTimedOut,
     exchange: Exchange | None,
 ) -> Outcome:
-    """Answer in place of the app."""
+    """Answer in place of the app.
+
+    Raises:
+        ClientDisconnected: the client did not take the answer in time: behind others, pipelined, it waits.
+    """
     body, headers = refusal(error.status_hint)
     if exchange is not None:
         headers = exchange.answer(error.status_hint, headers)
-    await send({"type": "http.response.start", "status": error.status_hint, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    try:
+        async with asyncio.timeout(settings.peer_timeouts.send) as limit:
+            await send({"type": "http.response.start", "status": error.status_hint, "headers": headers})
+            await send({"type": "http.response.body", "body": body, "more_body": False})
+    except TimeoutError:
+        if not limit.expired():
+            raise  # it is the server's own
+        raise ClientDisconnected from None
     return settings.tally.count(outcome_of(error))
 
 

@@ -14,11 +14,13 @@ import pytest
 
 from bridge import Limits, WSGIToASGI
 from bridge.errors import ReceiveTimedOut
+from bridge.observation import Outcome
 from bridge.types import Environ, Message, StartResponse
 from tests.contract.wsgi_specimens import TEXT, Blocks, answering, echo, echo_stream
 from tests.support.asgi import Exchange, body_events, get, happened, http_scope
 
 BLOCK = bytes(64 * 1024)
+LIMITS = Limits(max_body_bytes=10)
 
 
 def upload_scope(path: str = "/", length: int = 10) -> dict[str, Any]:
@@ -77,6 +79,34 @@ async def test_a_stalled_reader_of_a_whole_response_holds_no_thread_at_all() -> 
     exchange.send_gate.set()
     await ends(task)
     assert exchange.complete
+
+
+@pytest.mark.spec("SEC-20")
+@pytest.mark.parametrize("fault", ["too large", "late", "two hosts"])
+async def test_a_stalled_reader_of_a_refusal_is_ended_too(fault: str) -> None:
+    """Pipelined behind large answers that nobody reads, not even a refusal leaves."""
+    adapter = WSGIToASGI(answering([b"never"]), send_timeout=0.1, receive_timeout=0.1, limits=LIMITS)
+    scopes = {
+        "too large": upload_scope(length=11),
+        "late": upload_scope(),
+        "two hosts": http_scope(headers=[(b"host", b"another")]),
+    }
+    exchange = Exchange(end=False)
+    exchange.send_gate = asyncio.Event()
+
+    await exchange.run(adapter, scopes[fault])
+
+    assert exchange.sent == []
+    stats = adapter.stats()
+    assert (stats.in_flight, stats.outcomes[Outcome.DISCONNECTED]) == (0, 1)
+
+
+async def test_a_timeout_of_the_server_in_a_refusal_is_let_through() -> None:
+    exchange = Exchange()
+    exchange.send_error = TimeoutError("the server's own")
+
+    with pytest.raises(TimeoutError, match="the server's own"):
+        await exchange.run(WSGIToASGI(answering([b"never"]), limits=LIMITS), upload_scope(length=11))
 
 
 @pytest.mark.spec("SEC-20")
