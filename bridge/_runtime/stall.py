@@ -103,10 +103,14 @@ class StallWatch:
         self._task.cancel()
 
     def claims(self, error: BaseException) -> bool:
-        """Tell whether a cancellation is of this watch, and nobody else's; asked in the task, once."""
+        """Tell whether a cancellation is of this watch, and nobody else's; asked in the task.
+
+        Once: of another asking the answer is no, whoever cancels then.
+        """
         if self._cancelling is None or not isinstance(error, asyncio.CancelledError):
             return False
-        return self._task.uncancel() <= self._cancelling
+        before, self._cancelling = self._cancelling, None  # the next is another's
+        return self._task.uncancel() <= before
 
     def close(self) -> None:
         """Look no more."""

@@ -244,6 +244,41 @@ async def test_a_cancellation_by_the_server_is_still_one() -> None:
         await task
 
 
+@pytest.mark.spec("AA-13")
+async def test_a_cancellation_by_the_server_in_the_moment_of_a_stall_is_still_one() -> None:
+    adapter = WSGIToASGI(answering([b"x"]), receive_timeout=0.1)
+    exchange = Exchange()
+
+    async def receive() -> Message:
+        waiter: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        waiter.add_done_callback(lambda _: task.cancel())  # when the stall has cancelled it, and nothing ran
+        return await waiter
+
+    task = asyncio.ensure_future(adapter(upload_scope(), receive, exchange.send))
+
+    async with asyncio.timeout(10):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@pytest.mark.spec("AA-13")
+async def test_a_cancellation_by_the_server_while_a_408_is_sent_is_still_one() -> None:
+    adapter = WSGIToASGI(answering([b"x"]), receive_timeout=0.1, send_timeout=None)
+    exchange = Exchange(end=False)
+    sending = asyncio.Event()
+
+    async def send(message: Message) -> None:
+        sending.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(adapter(upload_scope(), exchange.receive, send))
+    async with asyncio.timeout(10):
+        await sending.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
 # ---------------------------------------------------------------- uploads
 
 
