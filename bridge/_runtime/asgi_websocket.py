@@ -102,7 +102,8 @@ class ASGIWebSocket:
         self._socket: asyncio.Future[tuple[socket.socket, bytes]] | None = None
         self._changed: asyncio.Event | None = None
         self._end: Close | None = None  # of a connection that was never opened
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None  # while the app runs
+        self._grace: asyncio.TimerHandle | None = None
 
     # ------------------------------------------------------------ in the server's thread
 
@@ -180,8 +181,8 @@ class ASGIWebSocket:
         if self._changed is not None:
             self._changed.set()
         task = self._task
-        if task is not None and not task.done() and self._cancel_timeout is not None:
-            self._mailbox.loop.call_later(self._cancel_timeout, task.cancel)
+        if task is not None and self._cancel_timeout is not None:
+            self._grace = self._mailbox.loop.call_later(self._cancel_timeout, task.cancel)
 
     async def _serve(self) -> None:
         if self._context:
@@ -193,11 +194,20 @@ class ASGIWebSocket:
         else:
             self._returned()
         finally:
-            if self._channel is not None:
-                await self._channel.closed()
-            elif self._socket is not None and not self._socket.cancel():
-                self._drop_socket(self._socket)
-            self._on_end(self)
+            self._app_ended()
+            try:
+                if self._channel is not None:
+                    await self._channel.closed()
+                elif self._socket is not None and not self._socket.cancel():
+                    self._drop_socket(self._socket)
+            finally:
+                self._on_end(self)
+
+    def _app_ended(self) -> None:
+        """Cancel the task no more: it waits for the socket to close, which has a deadline of its own."""
+        self._task = None
+        if self._grace is not None:
+            self._grace.cancel()
 
     @staticmethod
     def _drop_socket(future: asyncio.Future[tuple[socket.socket, bytes]]) -> None:
