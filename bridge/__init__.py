@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bridge._protocol.limits import Limits
+    from bridge._protocol.server_limits import ServerLimits
     from bridge._runtime.loop import LoopThread
     from bridge._runtime.thread_pool import ThreadPool
     from bridge.adapt import as_asgi, as_wsgi, detect
@@ -20,6 +21,7 @@ __all__ = [
     "ASGIToWSGI",
     "Limits",
     "LoopThread",
+    "ServerLimits",
     "Site",
     "Stack",
     "ThreadPool",
@@ -38,6 +40,7 @@ _HOMES = {
     "ASGIToWSGI": "bridge.asgi_to_wsgi",
     "Limits": "bridge._protocol.limits",
     "LoopThread": "bridge._runtime.loop",
+    "ServerLimits": "bridge._protocol.server_limits",
     "Site": "bridge.site",
     "Stack": "bridge.stack",
     "ThreadPool": "bridge._runtime.thread_pool",

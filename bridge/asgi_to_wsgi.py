@@ -19,6 +19,7 @@ from bridge._runtime.loop import LoopThread, shared_loop_thread
 from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.naming import name_of
 from bridge._runtime.observing import Meter, Observing, Tally, observed_adapters
+from bridge._runtime.server_options import check_asked_server
 from bridge._runtime.tasks import TaskSet
 from bridge.errors import ConfigurationError, Overloaded, PeerProtocolError, RequestTimedOut
 from bridge.types import ASGIApp, Environ, StartResponse
@@ -112,13 +113,14 @@ class ASGIToWSGI:
         check_patience(websocket_ping_interval=websocket_ping_interval)
         if not isinstance(limits, Limits | None):
             raise ConfigurationError(f"limits={limits!r}: expected a Limits, or None")
+        limits = limits or Limits()
+        check_asked_server(limits)
         if not isinstance(loop_thread, LoopThread | None):
             raise ConfigurationError(f"loop_thread={loop_thread!r}: expected a LoopThread, or None")
         self.app = app
         self.name = name or name_of(app)
         self._loop_thread = loop_thread or shared_loop_thread()
         self._tasks = TaskSet(self.name)
-        limits = limits or Limits()
         self._websockets = ASGIWebSockets(
             app,
             limits,

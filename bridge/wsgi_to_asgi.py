@@ -18,6 +18,7 @@ from bridge._runtime.hooks import check_hooks
 from bridge._runtime.loop import asyncio_loop
 from bridge._runtime.naming import name_of
 from bridge._runtime.observing import Meter, Observing, Tally, observed_adapters
+from bridge._runtime.server_options import check_asked_server
 from bridge._runtime.stall import PeerTimeouts
 from bridge._runtime.thread_pool import BACKLOG, THREADS, ThreadPool
 from bridge._runtime.wsgi_exchange import serve_wsgi
@@ -136,6 +137,8 @@ class WSGIToASGI:
         check_patience(send_timeout=send_timeout, receive_timeout=receive_timeout)
         if not isinstance(limits, Limits | None):
             raise ConfigurationError(f"limits={limits!r}: expected a Limits, or None")
+        limits = limits or Limits()
+        check_asked_server(limits)
         if errors is not None and not hasattr(errors, "write"):
             raise ConfigurationError(f"errors={errors!r}: expected a text stream, or None for standard error")
         check_hooks(after_request=after_request)
@@ -156,7 +159,7 @@ class WSGIToASGI:
             host=WSGIHost(self.name, strict=strict, after_request=after_request),
             pool=threads_used,
             template=environ_template(ErrorsStream(errors), threads_used.threads > 1, multiprocess),
-            limits=limits or Limits(),
+            limits=limits,
             refuse_underscores=refuse_underscores,
             queue_timeout=queue_timeout,
             request_timeout=request_timeout,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bridge import ASGIToWSGI, Limits, LoopThread, ThreadPool, WSGIToASGI
+from bridge import ASGIToWSGI, Limits, LoopThread, ServerLimits, ThreadPool, WSGIToASGI
 from bridge.errors import ConfigurationError
 from tests.contract.asgi_specimens import hello as asgi_hello
 from tests.contract.wsgi_specimens import hello as wsgi_hello
@@ -68,6 +68,17 @@ BAD: dict[Callable[..., Any], dict[str, list[Any]]] = {
         "max_header_bytes": [-1, None],
         "max_path_bytes": [-1, None],
         "max_message_bytes": [-1, None],
+        "server": [5, "nginx", "", {"max_headers": 5}],
+    },
+    ServerLimits: {
+        "name": [5, None, ""],
+        "max_body_bytes": [0, -1, "1 GiB", 1.5],
+        "max_headers": [0, True],
+        "max_field_bytes": [0, -1],
+        "max_header_bytes": [0, -1],
+        "max_path_bytes": [0, -1],
+        "max_message_bytes": [0, -1],
+        "options": [5, "--limit", {"max_fields": "--limit"}],
     },
     LoopThread: {"loop_factory": ["uvloop", 5]},
 }
@@ -89,7 +100,7 @@ CASES = [
 def test_a_bad_argument_fails_at_construction_by_its_name(
     made: Callable[..., Any], name: str, value: Any
 ) -> None:
-    others: dict[str, Any] = {}
+    others: dict[str, Any] = {"name": "nginx"} if made is ServerLimits else {}
     if "app" in BAD[made]:
         others["app"] = wsgi_hello if made is WSGIToASGI else asgi_hello
     if made is WSGIToASGI:

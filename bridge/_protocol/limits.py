@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from typing import Final, TypeGuard
 
+from bridge._protocol.server_limits import ServerLimits, objection
 from bridge.errors import ConfigurationError
 
-__all__ = ["Limits", "check_count", "check_patience", "check_seconds"]
+__all__ = ["Limits", "check_count", "check_patience", "check_seconds", "check_server"]
 
 _MOST_SECONDS: Final = 1e9
 """Thirty years. For infinity CPython's locks raise OverflowError, and that at the first wait."""
@@ -26,6 +27,12 @@ class Limits:
             answered 431.
         max_path_bytes: path and query string together. More is answered 414.
         max_message_bytes: one WebSocket message, inflated. More ends the connection with 1009.
+        server: who calls the bridge, by its name or with options that are not its defaults. A limit that was
+            set, above what it lets through, would never come to bear, and is an error; a default is none, nor
+            is a body without a limit. None for a server that is not known; a uWSGI process is asked.
+
+    Raises:
+        ConfigurationError: a limit is no count, the server is unknown, or a limit exceeds the server's.
     """
 
     max_body_bytes: int | None = 1024 * 1024 * 1024
@@ -33,9 +40,10 @@ class Limits:
     max_header_bytes: int = 256 * 1024
     max_path_bytes: int = 64 * 1024
     max_message_bytes: int = 16 * 1024 * 1024
+    server: str | ServerLimits | None = None
 
     def __post_init__(self) -> None:
-        for field in fields(self):
+        for field in _bounds():
             value = getattr(self, field.name)
             if field.name == "max_body_bytes" and value is None:
                 continue
@@ -43,6 +51,28 @@ class Limits:
                 raise ConfigurationError(
                     f"{field.name}={value!r}: expected a number of bytes or fields, 0 or more"
                 )
+        server = self.server
+        if server is not None:
+            check_server(self, server if isinstance(server, ServerLimits) else ServerLimits.of(server))
+
+
+def _bounds() -> list[Field[object]]:
+    return [field for field in fields(Limits) if field.name != "server"]
+
+
+def check_server(limits: Limits, server: ServerLimits) -> None:
+    """Check limits against those of the server that calls the bridge.
+
+    Raises:
+        ConfigurationError: names a limit that was set, the server's figure and how to mend it.
+    """
+    for field in _bounds():
+        value = getattr(limits, field.name)
+        if value is None or value == field.default:  # no limit at all, or one that nobody has set
+            continue
+        problem = objection(field.name, value, server)
+        if problem is not None:
+            raise ConfigurationError(problem)
 
 
 def check_count(what: str, least: int, **counts: object) -> None:

@@ -8,7 +8,7 @@ import pytest
 from bridge._protocol.limits import Limits
 from bridge.errors import ConfigurationError
 
-NAMES = [field.name for field in fields(Limits)]
+NAMES = [field.name for field in fields(Limits) if field.name != "server"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -23,7 +23,7 @@ def test_a_limit_that_is_no_count_is_refused_by_name_and_value(name: str, value:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_zero_is_a_limit(name: str) -> None:
-    assert getattr(Limits(**{name: 0}), name) == 0
+    assert getattr(Limits(**{name: 0}), name) == 0  # type: ignore[arg-type]
 
 
 def test_only_the_body_may_be_without_limit() -> None:
