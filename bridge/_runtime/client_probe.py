@@ -19,7 +19,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["bytes_waiting", "client_has_left", "departure"]
+__all__ = ["bytes_untaken", "bytes_waiting", "client_has_left", "departure"]
 
 _SOCKETS = ("gunicorn.socket", "werkzeug.socket")
 
@@ -63,6 +63,22 @@ def bytes_waiting(environ: Environ) -> int:
     try:
         fcntl.ioctl(found.fileno(), termios.FIONREAD, count)
     except (OSError, ValueError):  # closed by the server
+        return 0
+    return count[0]
+
+
+def bytes_untaken(descriptor: int) -> int:
+    """Tell how much of what was written to a socket its other end has not taken; 0 where nobody knows.
+
+    A kernel holds some MB, and tells of room only when much of it is free: what a transport holds back can be
+    the same for minutes while the other end reads.
+    """
+    if fcntl is None or not hasattr(termios, "TIOCOUTQ"):
+        return 0
+    count = array("i", [0])
+    try:
+        fcntl.ioctl(descriptor, termios.TIOCOUTQ, count)
+    except (OSError, ValueError):  # it is closed
         return 0
     return count[0]
 

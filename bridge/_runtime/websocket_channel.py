@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 from bridge._protocol.heartbeat import Heartbeat
 from bridge._protocol.websocket import ABNORMAL, Close, sendable
 from bridge._runtime.changes import Changes
+from bridge._runtime.client_probe import bytes_untaken
 from bridge.errors import ClientDisconnected
 
 if TYPE_CHECKING:
@@ -176,13 +177,21 @@ class Channel(asyncio.Protocol):
     def _ping(self) -> None:
         if self._end is not None:
             return
-        unsent = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        unsent = self._unsent()
         if not self._heartbeat.beat(reading=self._reading, writable=self._writable, unsent=unsent):
             self.abort()
             return
-        if not self._frames.closing and self._head is None:
+        # Not behind what is not taken: it would be unsent too, and look as if something had been taken.
+        if self._writable and not self._frames.closing and self._head is None:
             self._write(self._frames.ping())
         self._timer = self._loop.call_later(self._ping_interval or 0.0, self._ping)
+
+    def _unsent(self) -> int:
+        if self._transport is None or self._writable:
+            return 0
+        return self._transport.get_write_buffer_size() + bytes_untaken(
+            self._transport.get_extra_info("socket").fileno()
+        )
 
     # ------------------------------------------------------------ for the owner
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bridge._runtime.client_probe import bytes_waiting, client_has_left, departure
+from bridge._runtime.client_probe import bytes_untaken, bytes_waiting, client_has_left, departure
 from bridge.errors import ClientDisconnected
 
 Pair = tuple[socket.socket, socket.socket]
@@ -96,6 +96,17 @@ def test_what_waits_in_the_socket_is_counted(pair: Pair) -> None:
     pair[1].sendall(b"x" * 1000)
 
     assert bytes_waiting({"gunicorn.socket": pair[0]}) == 1000
+
+
+def test_what_the_other_end_has_not_taken_is_counted(pair: Pair) -> None:
+    assert bytes_untaken(pair[0].fileno()) == 0
+
+    pair[0].sendall(b"five!")
+    before = bytes_untaken(pair[0].fileno())
+    pair[1].recv(5)
+
+    assert before > 0 == bytes_untaken(pair[0].fileno())
+    assert bytes_untaken(-1) == 0
 
 
 def test_nothing_is_known_to_wait_where_no_socket_is_shown_or_it_is_closed() -> None:

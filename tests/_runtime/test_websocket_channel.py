@@ -10,6 +10,7 @@ import pytest_asyncio
 from bridge._protocol.frames import Frames
 from bridge._protocol.websocket import Close
 from bridge._runtime.websocket_channel import Channel, open_channel
+from bridge.errors import ClientDisconnected
 
 LIMIT = 1_000_000
 EMPTY_PONG = b"\x8a\x80\0\0\0\0"  # masked, as a client's; nobody answers a pong
@@ -67,3 +68,22 @@ async def test_a_connection_that_is_cut_parses_no_further(ends: tuple[Channel, s
     await channel.closed()
 
     assert await channel.receive() == Close(1006, "")
+
+
+@pytest.mark.spec("SEC-20")
+async def test_an_end_that_takes_nothing_is_lost_though_it_is_pinged() -> None:
+    near, far = socket.socketpair()
+    channel = Channel(Frames(client=False, max_message_bytes=LIMIT), ping_interval=0.05)
+    await open_channel(near, channel)
+
+    async def flood() -> None:
+        while True:
+            await channel.send(bytes(60_000))
+
+    with far:
+        async with asyncio.timeout(20):
+            with pytest.raises(ClientDisconnected):
+                await flood()
+            await channel.closed()
+
+    assert channel.ended == Close(1006, "")
