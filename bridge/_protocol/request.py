@@ -144,7 +144,9 @@ def _split_root(path: str, root: str) -> tuple[str, str]:
 
 
 def _protocol(version: str) -> str:
-    return f"HTTP/{version}" if _VERSION.match(version) else "HTTP/1.1"
+    if not _VERSION.match(version):
+        return "HTTP/1.1"
+    return f"HTTP/{version}" if "." in version else f"HTTP/{version}.0"  # granian 2.8 says "1"
 
 
 def _add_addresses(environ: Environ, scope: Scope, scheme: str) -> None:

@@ -95,6 +95,7 @@ def test_a_method_that_is_no_token_is_refused(method: str) -> None:
     ("version", "protocol"),
     [
         ("1.0", "HTTP/1.0"),
+        ("1", "HTTP/1.0"),
         ("1.1", "HTTP/1.1"),
         ("2", "HTTP/2.0"),
         ("3", "HTTP/3.0"),
@@ -124,6 +125,13 @@ def test_the_protocol_is_spelled_as_in_cgi(version: str | None, protocol: str) -
 )
 def test_the_version_is_spelled_as_in_asgi(protocol: str, version: str) -> None:
     assert scope_of(SERVER_PROTOCOL=protocol)["http_version"] == version
+
+
+@pytest.mark.spec("SEC-08")
+@pytest.mark.parametrize("version", ["1.0", "1"])
+def test_a_transfer_coding_in_http_1_0_is_refused_however_the_server_spells_it(version: str) -> None:
+    with pytest.raises(PeerProtocolError, match=r"HTTP/1\.0"):
+        environ_of(http_version=version, headers=[(b"transfer-encoding", b"chunked")])
 
 
 @pytest.mark.spec("W-11")
