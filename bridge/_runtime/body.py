@@ -258,8 +258,8 @@ class BodyFeed:
         """End the pump, and have every further read raise instead of wait (W-30)."""
         self.closed = True
         self.refusal = None  # its traceback holds this feed
-        if self._items is not None:
-            self._items.put(_END if self._ended else ClientDisconnected("the request is over"))
+        if self._items is not None and not self._ended:  # one end: two of a kind each would take turns
+            self._items.put(ClientDisconnected("the request is over"))
         pump, self._pump = self._pump, None  # one that has not begun would not take itself out
         if pump is not None:
             pump.cancel()

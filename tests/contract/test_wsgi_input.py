@@ -321,10 +321,30 @@ async def test_a_first_read_in_the_moment_of_the_end_never_blocks(streams: bool)
     assert not reader.is_alive()
 
 
+@pytest.mark.spec("W-29", "W-30", "SEC-11")
+@pytest.mark.parametrize("case", ["lost", "short", "too large"])
+async def test_a_body_that_was_cut_off_has_no_end_of_file_after_the_request_either(case: str) -> None:
+    stash: list[Any] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        stash.append(environ["wsgi.input"])
+        with pytest.raises((BodyTooLarge, ClientDisconnected)):
+            stash[0].read()
+        return hello(environ, start_response)
+
+    exchange = Exchange(*body_events(b"pa", b"r", b"t")[: 2 if case == "lost" else 3])
+    exchange.disconnect()
+    adapter = WSGIToASGI(app, limits=Limits(max_body_bytes=3 if case == "too large" else None))
+    await exchange.run(adapter, upload(*(CHUNKED if case == "too large" else [(b"content-length", b"9")])))
+    await asyncio.to_thread(adapter.close)
+
+    assert [await asyncio.to_thread(_read_to_the_end, stash[0]) for _ in range(4)] == [None] * 4
+
+
 def _read_to_the_end(stream: Any) -> bytes | None:
     try:
         data: bytes = stream.read()
-    except OSError:
+    except (OSError, BodyTooLarge):
         return None
     return data
 
