@@ -13,6 +13,7 @@ from bridge.errors import BridgeError, ClientDisconnected, Overloaded, RequestTi
 __all__ = [
     "AdapterStats",
     "Direction",
+    "EndObserver",
     "Measured",
     "Observer",
     "Outcome",
@@ -90,7 +91,10 @@ class RequestEnded(NamedTuple):
     seconds: float
 
 
-Observer: TypeAlias = Callable[[RequestBegan], "Callable[[RequestEnded], object] | None"]
+EndObserver: TypeAlias = Callable[[RequestEnded], object]
+"""Is told of the end of one request."""
+
+Observer: TypeAlias = Callable[[RequestBegan], EndObserver | None]
 """Is told of each request, and may give what is to be told of its end.
 
 It is called where the server has called the adapter: what it sets in context variables is seen by the app.

@@ -44,14 +44,25 @@ def serve_observed_asgi(
 ) -> Iterable[bytes]:
     """Serve one request, and tell observers of it; the other arguments are those of `serve_asgi`."""
     forget_changes()  # before observers see them
-    prefix = text_from_native(environ.get("SCRIPT_NAME", ""))
+    prefix = environ.get("SCRIPT_NAME", "")
+    if prefix:
+        prefix = text_from_native(prefix)
     path = prefix + text_from_native(environ.get("PATH_INFO", ""))
-    exchange = Exchange(observing, environ["REQUEST_METHOD"], path, prefix)
+    exchange = _Watched(observing, app, environ["REQUEST_METHOD"], path, prefix)
     try:
-        return serve_asgi(settings, _noting(app, exchange), environ, start_response, exchange)
+        return serve_asgi(settings, exchange.call, environ, start_response, exchange)
     except BaseException as exc:  # where there was nothing to count yet
-        exchange.end(outcome_of(exc))
+        exchange.end(outcome_of(exc), perf_counter())
         raise
+
+
+class _Watched(Exchange[ASGIApp]):
+    __slots__ = ()
+
+    def call(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Call the app, in its task, and note when."""
+        self.called = perf_counter()
+        return self.app(scope, receive, send)
 
 
 def serve_asgi(
@@ -59,7 +70,7 @@ def serve_asgi(
     app: ASGIApp,
     environ: Environ,
     start_response: StartResponse,
-    exchange: Exchange | None = None,
+    exchange: Exchange[ASGIApp] | None = None,
 ) -> Iterable[bytes]:
     """Serve one request; ends with the first part of its response.
 
@@ -77,7 +88,7 @@ def serve_asgi(
         LifespanFailed: the app did not start.
         Exception: what the app raised before its response began, unchanged.
     """
-    arrived = 0.0 if settings.meter is None else perf_counter()
+    arrived = exchange.arrived if exchange is not None else 0.0 if settings.meter is None else perf_counter()
     try:
         scope = scope_from_environ(environ, settings.limits)
         length = body_length(environ)
@@ -134,7 +145,7 @@ def refuse(
     settings: ASGISettings,
     start_response: StartResponse,
     error: PeerProtocolError | Overloaded | RequestTimedOut,
-    exchange: Exchange | None = None,
+    exchange: Exchange[ASGIApp] | None = None,
     run: ASGIRun | None = None,
     arrived: float = 0.0,
 ) -> Whole:
@@ -157,23 +168,21 @@ def refuse(
 
 
 def _ended(
-    settings: ASGISettings, exchange: Exchange | None, run: ASGIRun | None, arrived: float, outcome: Outcome
+    settings: ASGISettings,
+    exchange: Exchange[ASGIApp] | None,
+    run: ASGIRun | None,
+    arrived: float,
+    outcome: Outcome,
 ) -> None:
     """Count a request that has ended; of one that was refused at once nothing is measured."""
     if outcome is not _COMPLETED:
         settings.tally.count(outcome)
+    meter = settings.meter
+    if meter is None and exchange is None:
+        return
+    now = perf_counter()
     received, sent = (0, 0) if run is None else (run.received, run.sent)
-    if run is not None and settings.meter is not None:
-        settings.meter.count(arrived, received, sent, completed=outcome is _COMPLETED)
+    if meter is not None and run is not None:
+        meter.count(now - arrived, received, sent, completed=outcome is _COMPLETED)
     if exchange is not None:
-        exchange.end(outcome, received, sent)
-
-
-def _noting(app: ASGIApp, exchange: Exchange) -> ASGIApp:
-    """Give an app that notes when it is called, in its task."""
-
-    def called(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        exchange.called = perf_counter()
-        return app(scope, receive, send)
-
-    return called
+        exchange.end(outcome, now, received, sent)

@@ -67,9 +67,9 @@ async def serve_wsgi(
     Raises:
         Exception: what the app raised, unchanged.
     """
-    meter = settings.meter
-    arrived = 0.0 if meter is None else perf_counter()
-    exchange = None if settings.observing is None else _exchange(settings.observing, scope)
+    meter, observing = settings.meter, settings.observing
+    exchange = None if observing is None else _watched(observing, app, scope)
+    arrived = exchange.arrived if exchange is not None else 0.0 if meter is None else perf_counter()
     mailbox, limits = desk.mailbox, settings.limits
     try:
         environ = environ_from_scope(
@@ -81,7 +81,7 @@ async def serve_wsgi(
         await _refuse_at_once(settings, send, exc, exchange)
         return
     feed.task = asyncio.current_task(mailbox.loop)
-    run = WSGIRun(app if exchange is None else _noting(app, exchange), environ, outlet, settings.host)
+    run = WSGIRun(app if exchange is None else exchange.call, environ, outlet, settings.host)
     extensions = scope.get("extensions")
     take, reply = outlet.take, send
     if extensions and EARLY_HINT in extensions:
@@ -129,28 +129,29 @@ async def serve_wsgi(
             run.piece.close()
         if feed.stall is not None and feed.stall.reason is not None:
             run.log(logging.INFO, feed.stall.reason)
-        if meter is not None:
-            meter.count(arrived, feed.received, run.sent, completed=outcome is _COMPLETED)
-        if exchange is not None:
-            exchange.end(outcome, feed.received, run.sent)
+        if meter is not None or exchange is not None:
+            now = perf_counter()
+            if meter is not None:
+                meter.count(now - arrived, feed.received, run.sent, completed=outcome is _COMPLETED)
+            if exchange is not None:
+                exchange.end(outcome, now, feed.received, run.sent)
 
 
-def _exchange(observing: Observing, scope: Scope) -> Exchange:
-    return Exchange(observing, scope["method"], scope["path"], scope.get("root_path") or "")
+class _Watched(Exchange[WSGIApp]):
+    __slots__ = ()
+
+    def call(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Call the app, in its thread, and note when."""
+        self.called = perf_counter()
+        return self.app(environ, start_response)
 
 
-def _noting(app: WSGIApp, exchange: Exchange) -> WSGIApp:
-    """Give an app that notes when it is called, in its thread."""
-
-    def called(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        exchange.called = perf_counter()
-        return app(environ, start_response)
-
-    return called
+def _watched(observing: Observing, app: WSGIApp, scope: Scope) -> _Watched:
+    return _Watched(observing, app, scope["method"], scope["path"], scope.get("root_path") or "")
 
 
 async def _refuse_at_once(
-    settings: WSGISettings, send: Send, error: PeerProtocolError, exchange: Exchange | None
+    settings: WSGISettings, send: Send, error: PeerProtocolError, exchange: Exchange[WSGIApp] | None
 ) -> None:
     """Answer a request that goes no further; observers hear of its end even if the server takes no answer."""
     outcome = Outcome.DISCONNECTED
@@ -160,14 +161,14 @@ async def _refuse_at_once(
         settings.tally.count(outcome)
     finally:
         if exchange is not None:
-            exchange.end(outcome)
+            exchange.end(outcome, perf_counter())
 
 
 async def _refuse(
     settings: WSGISettings,
     send: Send,
     error: PeerProtocolError | Overloaded | RequestTimedOut | ReceiveTimedOut,
-    exchange: Exchange | None,
+    exchange: Exchange[WSGIApp] | None,
 ) -> Outcome:
     """Answer in place of the app.
 
