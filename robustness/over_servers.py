@@ -61,7 +61,7 @@ Case: TypeAlias = Callable[[Server], Seen]
 
 @contextmanager
 def serving(direction: str, contestant: str, app: str = "served") -> Iterator[Server]:
-    """Run the server of a direction with a contestant; killed by its id if it does not end.
+    """Run the server of a direction with a contestant, once it answers; killed by its id if it does not end.
 
     Args:
         direction: of the bridge.
@@ -73,6 +73,7 @@ def serving(direction: str, contestant: str, app: str = "served") -> Iterator[Se
     env = {"BRIDGE_CONTESTANT": contestant, "PYTHONWARNINGS": "ignore"}
     with run([sys.executable, "-m", *command], port, env=env) as server:
         try:
+            ask(server, "/quick", timeout=30)  # gunicorn listens while its worker still imports the app
             yield server
         finally:  # the worst of them do not end when they are asked to
             for process in [*server.workers(), psutil.Process(server.process.pid)]:
@@ -189,7 +190,6 @@ def slow_requests(server: Server) -> Seen:
 
 
 def unread_memory(server: Server) -> Seen:
-    ask(server, "/quick")
     worker = server.workers()[0]
     before = worker.memory_info().rss
     sock = begin(server, "/many")
