@@ -173,6 +173,7 @@ class Soaked:
 
 def soak(name: str, server: Server, seconds: float) -> Soaked:
     """Put a server under load."""
+    _held(server)  # gunicorn listens before its worker has imported the app: a first answer of 1.3 s
     (worker,) = server.workers()
     load = Load(server.port)
     interval = max(seconds / SAMPLES, _LEAST_INTERVAL)
