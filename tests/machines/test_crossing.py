@@ -5,23 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from queue import SimpleQueue
-from typing import Any
 
-import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 
-from bridge._runtime import inlet, outlet
 from bridge._runtime.inlet import Inlet
-from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.outlet import Outlet
 from bridge.errors import ClientDisconnected
 from tests._protocol.strategies import THREADS_MACHINE
+from tests.machines.lockstep import SECONDS, Gate, Lockstep
 
-SECONDS = 10
 HIGH = 10
 
 sizes = st.sampled_from([3, 6, 14, 0])
@@ -30,56 +23,7 @@ EARLIEST_END = 5
 """After so many items something may end it; without that most runs would be over at once."""
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _nobody_looks_up() -> Iterator[None]:
-    """A thread that looks up every half second would find in time what it was not told."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (inlet, outlet):
-            patch.setattr(module, "LOOK_UP_SECONDS", 3_600)
-        yield
-
-
-class _Gate(SimpleQueue[Any]):
-    """What a thread waits at; tells that it does."""
-
-    waits = threading.Event()
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        self.waits.set()
-        return super().get(block, timeout)
-
-
-class _Lockstep(RuleBasedStateMachine):
-    """A loop that runs when it is told to, and a thread that does one thing at a time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.loop = asyncio.new_event_loop()
-        self.mailbox = Mailbox(self.loop, _Gate)
-        self.thread = ThreadPoolExecutor(1)
-        self.pending: Future[object] | None = None
-
-    def in_thread(self, act: Callable[[], object]) -> None:
-        self.pending = self.thread.submit(act)
-
-    def result(self) -> object:
-        """Wait for the thread; it is known to have an end."""
-        assert self.pending is not None
-        pending, self.pending = self.pending, None
-        return pending.result(SECONDS)
-
-    def turn(self) -> None:
-        """Let the loop do all that is there to do."""
-        for _ in range(3):
-            self.loop.run_until_complete(asyncio.sleep(0))
-
-    def teardown(self) -> None:
-        self.turn()
-        self.thread.shutdown()
-        self.loop.close()
-
-
-class OutletMachine(_Lockstep):
+class OutletMachine(Lockstep):
     """A thread that puts, a task that takes."""
 
     def __init__(self) -> None:
@@ -97,7 +41,7 @@ class OutletMachine(_Lockstep):
     def put(self, size: int) -> None:
         self.number += 1
         item = (self.number, size)
-        _Gate.waits.clear()
+        Gate.waits.clear()
         self.in_thread(lambda: self.outlet.put(item, size))
         if self.closed:
             self._raises_disconnected()
@@ -106,7 +50,7 @@ class OutletMachine(_Lockstep):
         self.unsent += size
         self.blocked = self.unsent > HIGH
         if self.blocked:
-            assert _Gate.waits.wait(SECONDS), "the thread goes on though it is too far ahead"
+            assert Gate.waits.wait(SECONDS), "the thread goes on though it is too far ahead"
         else:
             self.result()
         self._deliver()
@@ -195,7 +139,7 @@ class OutletMachine(_Lockstep):
         super().teardown()
 
 
-class InletMachine(_Lockstep):
+class InletMachine(Lockstep):
     """A loop that puts, a thread that gets."""
 
     def __init__(self) -> None:
@@ -259,7 +203,7 @@ class InletMachine(_Lockstep):
         super().teardown()
 
 
-class MailboxMachine(_Lockstep):
+class MailboxMachine(Lockstep):
     """Several threads that post, a loop that delivers at times."""
 
     THREADS = 3
