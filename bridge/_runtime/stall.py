@@ -97,7 +97,7 @@ class StallWatch:
         what = "sent nothing of its request" if receiving else "took nothing of its response"
         self.reason = f"gave a client up that {what} for {timeout:g} s"
         self._timer = None
-        self._feed.lost = True
+        self._feed.lose()
         self._feed.outlet.close()  # the thread is free at once
         self._cancelling = self._task.cancelling()
         self._task.cancel()

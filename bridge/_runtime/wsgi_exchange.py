@@ -22,6 +22,7 @@ from bridge._protocol.refusal import refusal
 from bridge._protocol.request import environ_from_scope
 from bridge._protocol.trailers import SEND_TRAILERS, TRAILERS, asked_for
 from bridge._runtime.body import BodyFeed
+from bridge._runtime.body_receive import prefetch
 from bridge._runtime.context import copy_changes
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES
 from bridge._runtime.desk import Desk
@@ -98,7 +99,7 @@ async def serve_wsgi(
         try:
             head, data, more = await _first_part(settings, desk, environ, feed, run, take)
         except _REFUSED as exc:
-            feed.lost = True  # what of the app still runs has nobody to answer
+            feed.lose()  # what of the app still runs has nobody to answer
             outcome = await _refuse(settings, send, exc, exchange)
             return
         headers = head.headers if exchange is None else exchange.answer(head.status, head.headers)
@@ -114,10 +115,10 @@ async def serve_wsgi(
             data = await _send_pieces(reply, outlet, data)
         await reply({"type": "http.response.body", "body": data, "more_body": False})
     except ClientDisconnected:
-        feed.lost = True  # ordinary life: the run is told, and ends in its thread (AA-11)
+        feed.lose()  # ordinary life: the run is told, and ends in its thread (AA-11)
         outcome = settings.tally.count(Outcome.DISCONNECTED)
     except BaseException as exc:  # of the app; or the server cancels, or its send() fails
-        feed.lost = True
+        feed.lose()
         outcome = settings.tally.count(outcome_of(exc))
         if not feed.stalled(exc):
             raise
@@ -210,7 +211,7 @@ async def _first_part(
         if not ANCESTORS.get():
             workers.check_room()  # before a body is waited for
         desk.watchkeeper.add(feed)
-        whole = await feed.prefetch()
+        whole = await prefetch(feed)
         environ["wsgi.input"] = Input(feed) if whole is None else whole
     else:
         environ["wsgi.input"] = Input(feed)
@@ -256,9 +257,9 @@ def _in_time(take: _Take, settings: WSGISettings) -> _Take:
 
 async def _send_stream(send: Send, feed: BodyFeed, outlet: Outlet[Part], data: bytes) -> bytes:
     """Send blocks as they come; give the last one, unsent."""
+    feed.watch()  # learn of a lost client (AA-12)
     more: object = True
     while more:
-        feed.watch()  # learn of a lost client (AA-12)
         if len(data) > _PIECE_BYTES:
             data = await _send_pieces(send, outlet, data)
         await send({"type": "http.response.body", "body": data, "more_body": True})

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bridge import Limits, WSGIToASGI
+from bridge._runtime.body import BUFFER_BYTES
 from bridge.errors import ReceiveTimedOut
 from bridge.observation import Outcome
 from bridge.types import Environ, Message, StartResponse
@@ -144,7 +145,7 @@ async def test_a_stream_learns_of_a_lost_client_behind_a_body_that_nobody_reads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """More of a body than is pulled ahead of the app stands before the disconnect."""
-    monkeypatch.setattr("bridge._runtime.body.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("bridge._runtime.body_receive.LOOK_SECONDS", 0.01)
     blocks = Blocks(iter(lambda: b"x", b""))
     exchange = Exchange(*[_piece(len(BLOCK))] * 8)
     exchange.disconnect()
@@ -155,11 +156,39 @@ async def test_a_stream_learns_of_a_lost_client_behind_a_body_that_nobody_reads(
     assert not exchange.complete
 
 
+@pytest.mark.spec("W-63", "AA-12", "SEC-20")
+async def test_a_stream_learns_of_a_lost_client_behind_a_body_that_is_read_no_further(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What pulls waits for a reader that is not to come, when the stream begins."""
+    monkeypatch.setattr("bridge._runtime.body_receive.LOOK_SECONDS", 0.01)
+    exchange = Exchange(*[_piece(BUFFER_BYTES + 1)] * 8)
+    exchange.disconnect()
+    ahead = threading.Event()
+
+    async def receive() -> Message:
+        if exchange.received:
+            ahead.set()
+        return await exchange.receive()
+
+    def read_a_little(environ: Environ) -> None:
+        environ["wsgi.input"].read(1)
+        assert ahead.wait(10)
+
+    blocks = Blocks(iter(lambda: b"x", b""))
+    adapter = WSGIToASGI(answering(blocks, first=read_a_little))
+    async with asyncio.timeout(10):
+        await adapter(http_scope(method="POST"), receive, exchange.send)
+
+    assert await happened(blocks.closed_once)
+    assert not exchange.complete
+
+
 @pytest.mark.spec("W-63", "AA-12", "SEC-17", "SEC-20")
 async def test_a_stream_learns_of_a_lost_client_behind_a_body_that_is_too_large(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bridge._runtime.body.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("bridge._runtime.body_receive.LOOK_SECONDS", 0.01)
     blocks = Blocks(iter(lambda: b"x", b""))
     exchange = Exchange(end=False)
     adapter = WSGIToASGI(answering(blocks), limits=Limits(max_body_bytes=10))

@@ -13,7 +13,7 @@ import pytest
 
 from bridge import Limits, WSGIToASGI
 from bridge.errors import BodyTooLarge, ClientDisconnected
-from bridge.types import Environ, StartResponse
+from bridge.types import Environ, Message, StartResponse
 from tests.contract.wsgi_specimens import Blocks, answering, echo, echo_stream, hello, never_reads
 from tests.support.asgi import Exchange, body_events, happened, http_scope, post
 
@@ -285,6 +285,45 @@ async def test_a_cancelled_request_ends_a_blocked_read() -> None:
     assert isinstance(app.error, OSError)
 
 
+@pytest.mark.spec("W-29", "AA-13")
+async def test_a_receive_that_is_cancelled_ends_a_blocked_read() -> None:
+    """By something between the server and the adapter, and not by the end of the request."""
+    app = Reader(lambda i: i.read())
+    exchange = Exchange({"type": "http.request", "body": b"part", "more_body": True})
+
+    async def receive() -> Message:
+        if exchange.received:
+            raise asyncio.CancelledError
+        return await exchange.receive()
+
+    async with asyncio.timeout(10):
+        await WSGIToASGI(app)(upload(*CHUNKED), receive, exchange.send)
+
+    assert isinstance(app.error, ClientDisconnected)
+
+
+@pytest.mark.spec("AA-16", "D-07")
+async def test_nothing_is_received_after_a_disconnect() -> None:
+    """A stream that begins with a client that has left; others wait for their turn meanwhile."""
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        environ["bridge.client_disconnected"]()
+        start_response("200 OK", [])
+        return iter([b"a", b"b"])
+
+    async def on_send(message: Any) -> None:
+        if not exchange.sent:
+            exchange.disconnect()
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    exchange = Exchange()
+    exchange.on_send = on_send
+    await exchange.run(WSGIToASGI(app), http_scope())
+
+    assert exchange.received == 2 and not exchange.complete
+
+
 @pytest.mark.spec("W-30")
 @pytest.mark.parametrize("chunks", [(b"whole",), (b"in ", b"pieces")], ids=["whole", "pieces"])
 @pytest.mark.parametrize("app_reads", [0, 1, -1], ids=["unread", "begun", "read"])
@@ -386,6 +425,34 @@ async def test_a_request_that_outlives_the_grace_still_asks_for_nothing() -> Non
     await task
 
     assert exchange.received == 0
+
+
+@pytest.mark.spec("W-51", "AA-12")
+async def test_a_request_that_outlived_the_grace_is_watched_once_the_app_has_read() -> None:
+    """To spare its client is no reason any more: what a look would send has been sent."""
+    exchange = Exchange(*body_events(b"ab"))
+    told, may_end = threading.Event(), threading.Event()
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        assert outlived.wait(10)
+        environ["wsgi.input"].read()
+        told.set()
+        assert may_end.wait(10)
+        return hello(environ, start_response)
+
+    outlived = threading.Event()
+    asyncio.get_running_loop().call_later(0.5, outlived.set)  # a slow machine errs to a pass
+    scope = upload((b"expect", b"100-continue"), (b"content-length", b"2"))
+    task = asyncio.create_task(exchange.run(WSGIToASGI(app), scope))
+    assert await happened(told)
+    exchange.disconnect()
+
+    try:
+        async with asyncio.timeout(10):
+            await task  # it ends with its client, and not with its app
+    finally:
+        may_end.set()
+    assert exchange.sent == []
 
 
 @pytest.mark.spec("W-51")
