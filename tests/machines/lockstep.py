@@ -51,6 +51,8 @@ class Lockstep(RuleBasedStateMachine):
             self.loop.run_until_complete(asyncio.sleep(0))
 
     def teardown(self) -> None:
-        self.turn()
-        self.thread.shutdown()
-        self.loop.close()
+        try:
+            self.turn()
+        finally:
+            self.thread.shutdown()
+            self.loop.close()

@@ -272,6 +272,11 @@ class ListeningMachine(Lockstep):
             assert data == b"" and self.whole
 
     @property
+    def begun(self) -> bool:
+        """Whether there is a request: Hypothesis may give an example up while it draws what `begin` takes."""
+        return "feed" in vars(self)
+
+    @property
     def may_end(self) -> bool:
         """Whether something may end the request; else most would be over before they had begun."""
         return self.steps_before_end <= 0
@@ -295,10 +300,11 @@ class ListeningMachine(Lockstep):
             self.fetching.cancel()
             self.fetching = None
         try:
-            if not self.closed:
+            if self.begun and not self.closed:
                 self._close()
         finally:
-            self.feed.opened().put(b"")  # whatever has failed, the thread is to end
+            if self.begun:
+                self.feed.opened().put(b"")  # whatever has failed, the thread is to end
             super().teardown()
 
 
