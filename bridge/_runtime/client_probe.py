@@ -57,14 +57,7 @@ def client_has_left(environ: Environ, *, body_read: bool = False) -> bool:
 def bytes_waiting(environ: Environ) -> int:
     """Tell how many bytes of the client wait in the kernel; 0 where the server does not let us know."""
     found = _plain_socket(environ)
-    if found is None or fcntl is None:
-        return 0
-    count = array("i", [0])
-    try:
-        fcntl.ioctl(found.fileno(), termios.FIONREAD, count)
-    except (OSError, ValueError):  # closed by the server
-        return 0
-    return count[0]
+    return 0 if found is None else _asked_of_kernel(found.fileno(), "FIONREAD")
 
 
 def bytes_untaken(descriptor: int) -> int:
@@ -73,11 +66,16 @@ def bytes_untaken(descriptor: int) -> int:
     A kernel holds some MB, and tells of room only when much of it is free: what a transport holds back can be
     the same for minutes while the other end reads.
     """
-    if fcntl is None or not hasattr(termios, "TIOCOUTQ"):
+    return _asked_of_kernel(descriptor, "TIOCOUTQ")
+
+
+def _asked_of_kernel(descriptor: int, request: str) -> int:
+    """Ask for a number of bytes, by the name of the request in `termios`; 0 where there is none to be had."""
+    if fcntl is None or not hasattr(termios, request):
         return 0
     count = array("i", [0])
     try:
-        fcntl.ioctl(descriptor, termios.TIOCOUTQ, count)
+        fcntl.ioctl(descriptor, getattr(termios, request), count)
     except (OSError, ValueError):  # it is closed
         return 0
     return count[0]
