@@ -503,8 +503,10 @@ def test_a_request_during_close_begins_no_second_life_beside_the_first() -> None
 
 
 @pytest.mark.spec("L-14", "L-16")
-def test_a_request_during_the_shutdown_of_its_app_waits_and_starts_it_again() -> None:
-    stopping, release = threading.Event(), threading.Event()
+def test_a_request_during_the_shutdown_of_its_app_waits_and_starts_it_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stopping, starting, release = threading.Event(), threading.Event(), threading.Event()
 
     class Slow(App):
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -520,10 +522,18 @@ def test_a_request_during_the_shutdown_of_its_app_waits_and_starts_it_again() ->
     app = Slow()
     adapter = ASGIToWSGI(app)
     adapter.start()
+    start = adapter._life.start
+
+    def start_and_tell() -> None:
+        starting.set()
+        start()
+
     with ThreadPoolExecutor(2) as pool:
         closing = pool.submit(adapter.close)
         assert stopping.wait(WAIT_SECONDS)
+        monkeypatch.setattr(adapter._life, "start", start_and_tell)
         late = pool.submit(call, adapter)
+        assert starting.wait(WAIT_SECONDS)
         release.set()
         closing.result()
         assert late.result().body == b"hello"
