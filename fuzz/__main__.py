@@ -1,7 +1,6 @@
 """`make fuzz`: every target for its share of the time, then the laws and machines with many examples.
 
 python -m fuzz run --seconds 300     all of it; writes docs/reference/fuzz.json
-python -m fuzz share --seconds 2     each target for so long, from the kept corpus; writes nothing
 python -m fuzz target NAME ARGS...   one target under atheris, with arguments of libFuzzer
 python -m fuzz keep                  shrink what was found new into the kept corpus
 """
