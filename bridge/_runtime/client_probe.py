@@ -19,7 +19,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["bytes_untaken", "bytes_waiting", "client_has_left", "departure"]
+__all__ = ["bytes_unread", "bytes_untaken", "bytes_waiting", "client_has_left", "departure"]
 
 _SOCKETS = ("gunicorn.socket", "werkzeug.socket")
 
@@ -57,7 +57,12 @@ def client_has_left(environ: Environ, *, body_read: bool = False) -> bool:
 def bytes_waiting(environ: Environ) -> int:
     """Tell how many bytes of the client wait in the kernel; 0 where the server does not let us know."""
     found = _plain_socket(environ)
-    return 0 if found is None else _asked_of_kernel(found.fileno(), "FIONREAD")
+    return 0 if found is None else bytes_unread(found.fileno())
+
+
+def bytes_unread(descriptor: int) -> int:
+    """Tell how much of what the other end of a socket wrote is there to read; 0 where nobody knows."""
+    return _asked_of_kernel(descriptor, "FIONREAD")
 
 
 def bytes_untaken(descriptor: int) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 from bridge._protocol.heartbeat import Heartbeat
 from bridge._protocol.websocket import ABNORMAL, Close, sendable
 from bridge._runtime.changes import Changes
-from bridge._runtime.client_probe import bytes_untaken
+from bridge._runtime.client_probe import bytes_unread, bytes_untaken
 from bridge.errors import ClientDisconnected
 
 if TYPE_CHECKING:
@@ -189,9 +189,11 @@ class Channel(asyncio.Protocol):
     def _unsent(self) -> int:
         if self._transport is None or self._writable:
             return 0
-        return self._transport.get_write_buffer_size() + bytes_untaken(
-            self._transport.get_extra_info("socket").fileno()
-        )
+        return self._transport.get_write_buffer_size() + bytes_untaken(self._descriptor(self._transport))
+
+    def _descriptor(self, transport: asyncio.Transport) -> int:
+        descriptor: int = transport.get_extra_info("socket").fileno()
+        return descriptor
 
     # ------------------------------------------------------------ for the owner
 
@@ -209,6 +211,19 @@ class Channel(asyncio.Protocol):
             if self._end is not None:
                 raise ClientDisconnected("the socket ended before the handshake")
             await self._changes.next()
+        return self._found_head
+
+    async def written_head(self) -> bytes | None:
+        """Give the HTTP head if the other end has written all of it by now; None otherwise.
+
+        A loop looks at its sockets once a turn, so what a thread wrote may still be unread when the loop
+        hears of what the thread did next.
+        """
+        transport = self._transport
+        while self._found_head is None and self._end is None and transport is not None:
+            if not bytes_unread(self._descriptor(transport)):
+                break
+            await asyncio.sleep(0)  # the next turn reads it
         return self._found_head
 
     async def receive(self) -> Incoming:

@@ -127,8 +127,9 @@ class WSGIWebSocket:
         try:
             async with asyncio.timeout(self._accept_timeout):
                 await asyncio.wait({head, part}, return_when=asyncio.FIRST_COMPLETED)
-                if head.done() and head.exception() is None:
-                    return answer_from_bytes(head.result(), self._key)
+                written = await self._channel.written_head()
+                if written is not None:
+                    return answer_from_bytes(written, self._key)
                 # An app that only closed its socket is about to return, or to raise; one that has handed it
                 # on has returned before the handshake.
                 await asyncio.wait({part})

@@ -87,3 +87,18 @@ async def test_an_end_that_takes_nothing_is_lost_though_it_is_pinged() -> None:
             await channel.closed()
 
     assert channel.ended == Close(1006, "")
+
+
+async def test_a_head_counts_from_when_it_is_written_not_from_when_the_loop_reads_it() -> None:
+    near, far = socket.socketpair()
+    channel = Channel(Frames(client=True, max_message_bytes=LIMIT), awaits_head=True)
+    await open_channel(near, channel)
+
+    assert await channel.written_head() is None
+    far.sendall(b"HTTP/1.1 101\r\n")
+    assert await channel.written_head() is None  # a part of it is none
+    far.sendall(b"\r\n")
+    assert await channel.written_head() == b"HTTP/1.1 101"
+
+    far.close()
+    await channel.closed()
