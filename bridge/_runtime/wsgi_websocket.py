@@ -23,6 +23,7 @@ from bridge._protocol.websocket import (
     fits,
     sendable,
 )
+from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES
 from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.outlet import Outlet
 from bridge._runtime.websocket_app import WebSocketCall, means_closed
@@ -164,7 +165,7 @@ class WSGIWebSocket:
             self._cycle.body(more=bool(more))
             if not more:
                 return
-            self._outlet.sent(len(data))
+            self._outlet.sent(len(data) + BLOCK_OVERHEAD_BYTES)
             _, data, more = await self._outlet.take()
 
     # ------------------------------------------------------------ messages

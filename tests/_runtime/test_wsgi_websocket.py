@@ -1,4 +1,4 @@
-"""What of a WSGI app reaches the loop first: the handshake on its socket, or its return."""
+"""What of a WSGI app reaches the loop first, the handshake on its socket or its return; and its denials."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import uvloop
 
 from bridge import WSGIToASGI
 from bridge._protocol.handshake import accept_key
+from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES, HIGH_WATER_BYTES
 from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.wsgi_websocket import DENIAL, WSGIWebSocket
 from bridge.types import Environ, Message, StartResponse
@@ -88,3 +89,34 @@ def test_an_app_that_wrote_nothing_denies(runner: asyncio.Runner, turns: int) ->
 
     assert [message["type"] for message in sent] == [f"{DENIAL}.start", f"{DENIAL}.body"]
     assert sent[0]["status"] == 403
+
+
+@pytest.mark.spec("S-07", "W-45")
+def test_a_denial_of_many_small_blocks_comes_to_its_end(runner: asyncio.Runner) -> None:
+    """What each block counts beside its bytes was not given back: after 512 the app waited for ever."""
+    count = 2 * HIGH_WATER_BYTES // BLOCK_OVERHEAD_BYTES
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        start_response("403 Forbidden", [])
+        yield from [b"x"] * count
+
+    async def deny() -> list[Message]:
+        adapter = WSGIToASGI(app, websocket=True)
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "websocket.connect"}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        async with asyncio.timeout(20):
+            await adapter({"type": "websocket", "path": "/", "extensions": {DENIAL: {}}}, receive, send)
+        await asyncio.to_thread(adapter.close)
+        return sent
+
+    head, *blocks = runner.run(deny())
+
+    assert head["status"] == 403
+    assert b"".join(block["body"] for block in blocks) == b"x" * count
+    assert not blocks[-1]["more_body"]
