@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from bridge._protocol.handshake import is_handshake
 from bridge._protocol.kind import kind_of
@@ -15,6 +15,7 @@ from bridge._runtime.asgi_settings import ASGISettings
 from bridge._runtime.asgi_websockets import ASGIWebSockets
 from bridge._runtime.blocks import Whole
 from bridge._runtime.concurrency import Concurrency
+from bridge._runtime.life import Life
 from bridge._runtime.loop import LoopThread, shared_loop_thread
 from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.naming import name_of
@@ -182,11 +183,10 @@ class ASGIToWSGI:
         except (PeerProtocolError, Overloaded, RequestTimedOut) as exc:
             return refuse(self._settings, start_response, exc)
 
-    def _enter(self) -> tuple[Mailbox, dict[str, Any] | None]:
+    def _enter(self) -> tuple[Mailbox, Life]:
         mailbox = self._loop_thread.start()
-        self.start()
-        state = self._life.state
-        return mailbox, None if state is None else state.copy()
+        life = self._tasks.life
+        return mailbox, self._life.start() if life.over else life
 
     def stats(self) -> AdapterStats:
         """Tell what the adapter does now; from any thread."""
@@ -225,7 +225,7 @@ class ASGIToWSGI:
             Overloaded: the process is about to end.
             BridgeError: called on the loop itself.
         """
-        if not self._life.started:
+        if self._tasks.life.over:
             self._life.start()
 
     def close(self) -> None:

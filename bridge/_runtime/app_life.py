@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import weakref
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from bridge._runtime.ending import close_at_exit
 from bridge._runtime.fork import LateLock, reset_in_child
+from bridge._runtime.life import NO_LIFE, Life
 from bridge._runtime.lifespan import Lifespan
 from bridge._runtime.lineage import keep
 from bridge._runtime.loop import LoopThread
@@ -31,7 +32,21 @@ class Connections(Protocol):
 
 
 class AppLife:
-    """Starts an app once, on the loop of the process, and ends it.
+    """Starts an app once, on the loop of the process, and ends it; an app has one life at a time.
+
+      stage                 tasks.life   over  lock
+      ────────────────────  ───────────  ────  ─────────────────────────────
+      not started, stopped  NO_LIFE      yes   free
+      starting              NO_LIFE      yes   held by the first that came
+      serving               of this app  no    free
+      draining              of this app  no    free
+      drained               of this app  yes   free
+      stopping              NO_LIFE      yes   held by the first that came
+
+    Who finds the life over takes the lock: so it waits while the app starts or stops. It ends the one that is
+    drained, should `close()` not have come to it, and starts the next. On the loop the step from draining to
+    drained is one with the look that nothing runs any more. A request that is posted behind it is turned away
+    by the loop, and does the same; so nothing is counted on its way there, and nobody waits for it.
 
     Args:
         app: the ASGI app.
@@ -43,10 +58,6 @@ class AppLife:
         startup_timeout: what the app has to start in, in seconds; None for as long as it takes.
         task_timeout: what its tasks have to end in before it is shut down.
         shutdown_timeout: what it then has to stop in.
-
-    Attributes:
-        started: whether `start()` has nothing left to do.
-        state: what the app filled in at its start, to be copied for each request; None without lifespan.
     """
 
     def __init__(
@@ -78,13 +89,13 @@ class AppLife:
     def after_fork(self) -> None:
         """Begin afresh in a forked child: each worker has its own lifespan (L-15)."""
         self._lock = LateLock()
-        self._lifespan: Lifespan | None = None
         self._failure: LifespanFailed | None = None
-        self.state: dict[str, Any] | None = None
-        self.started = False
 
-    def start(self) -> None:
+    def start(self) -> Life:
         """Start the app, once; concurrent callers wait for the same startup (L-16).
+
+        Returns:
+            The life that it has now.
 
         Raises:
             LifespanFailed: the app did not start; every later call raises the same.
@@ -92,20 +103,21 @@ class AppLife:
             BridgeError: called on the loop itself.
         """
         self._loop_thread.start()  # raises on the loop itself, before it could wait for the lock
+        tasks = self._tasks
         with self._lock:
             if self._failure is not None:
                 raise self._failure
             if self._closed_for_good:
                 raise Overloaded("the process ends")
-            if self.started or self._lifespan is not None:
-                return  # the latter is about to end: it serves until nothing of the app runs any more
-            if self._mode != "off":
-                self._start_lifespan()
-            close_at_exit(self)
-            close_with_caller(self)
-            self.started = True
+            if tasks.life.over:
+                self._end_life()
+                life = Life(None if self._mode == "off" else self._start_lifespan())
+                close_at_exit(self)
+                close_with_caller(self)
+                tasks.life = life
+            return tasks.life
 
-    def _start_lifespan(self) -> None:
+    def _start_lifespan(self) -> Lifespan:
         async def start() -> Lifespan:  # on the loop that serves the requests (L-02)
             self._tasks.reside()
             lifespan = Lifespan(self._app, required=self._mode == "on", name=self._name)
@@ -117,15 +129,15 @@ class AppLife:
             return lifespan
 
         try:
-            self._lifespan = lifespan = self._loop_thread.call(start())
+            lifespan = self._loop_thread.call(start())
         except LifespanFailed as exc:
             self._failure = exc
             raise
-        self.state = lifespan.state
         # For an adapter that is dropped without a close; `shutdown()` does nothing the second time.
         mailbox = self._loop_thread.start()
         timeout = self._shutdown_timeout
         weakref.finalize(self, _end_later, mailbox, lifespan, self._tasks, timeout).atexit = False
+        return lifespan
 
     def close(self) -> None:
         """End the WebSockets, wait for the tasks, shut the app down; the loop stays.
@@ -137,29 +149,33 @@ class AppLife:
         """
         if self._loop_thread.running:
             self._loop_thread.start()  # raises on the loop itself, before anything is lost
-        with self._lock:
+        with self._lock:  # a start that is under way comes first
             self._failure = None
-            self.started = False
-        drained = False
+            if self._closed_for_good:
+                self._tasks.life.over = True  # what comes from here on is refused, not served once more
         if self._loop_thread.running:
             if not self._websockets.close(self._shutdown_timeout):
                 _log.warning("%s: WebSockets were still open after the shutdown timeout", self._name)
-            drained = self._loop_thread.call(self._tasks.drain(self._task_timeout))
-        # A request that comes from here on waits, and begins another life: an app has one at a time. Those
-        # that came until now were served by this one, since one that runs may wait for another.
+            self._loop_thread.call(self._tasks.drain(self._task_timeout))  # no lock: see the class
+        else:
+            self._tasks.life.over = True
         with self._lock:
-            lifespan, self._lifespan = self._lifespan, None
-            self.state = None
-            self.started = False
-            if self._loop_thread.running:
-                self._loop_thread.call(self._stop(lifespan, drained=drained))
+            self._end_life()
         _log.debug("%s is closed", self._name)
 
-    async def _stop(self, lifespan: Lifespan | None, *, drained: bool) -> None:
-        if drained:
-            await self._tasks.drain(self._task_timeout)  # what has come since
-        if lifespan is not None:
-            await _end(lifespan, self._tasks, self._shutdown_timeout)
+    def _end_life(self) -> None:
+        """End the life that is over, if nobody has done so and begun another; under the lock."""
+        life = self._tasks.life
+        if life is NO_LIFE or not life.over:
+            return
+        self._tasks.life = NO_LIFE
+        if self._loop_thread.running:
+            self._loop_thread.call(self._end(life))
+
+    async def _end(self, life: Life) -> None:
+        await self._tasks.cancel_rest(self._task_timeout)
+        if life.lifespan is not None:
+            await _end(life.lifespan, self._tasks, self._shutdown_timeout)
 
     def close_for_good(self) -> None:
         """Close at the end of the process: a request that is late must not start the app again."""

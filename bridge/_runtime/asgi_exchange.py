@@ -25,6 +25,7 @@ from bridge._runtime.asgi_run import ASGIRun
 from bridge._runtime.asgi_settings import ASGISettings
 from bridge._runtime.blocks import Stream, Whole
 from bridge._runtime.context import forget_changes
+from bridge._runtime.life import TurnedAway
 from bridge._runtime.nesting import note_ancestor
 from bridge._runtime.observing import Exchange, Observing
 from bridge.errors import Overloaded, PeerProtocolError, RequestTimedOut
@@ -95,14 +96,15 @@ def serve_asgi(
         body = RequestBodyCycle(length, settings.limits.max_body_bytes)
         readable = has_body(environ, length)
         mailbox = settings.loop_thread.start()
-        life = settings.life
-        if not life.started:
-            life.start()
+        tasks = settings.tasks
+        life = tasks.life
+        if life.over:
+            life = settings.life.start()
         place = None if settings.concurrency is None else settings.concurrency.enter(app)
     except (PeerProtocolError, Overloaded) as exc:
         return refuse(settings, start_response, exc, exchange)
-    if (state := life.state) is not None:  # looked at once: a close may come in between
-        scope["state"] = state.copy()
+    if life.state is not None:
+        scope["state"] = life.state.copy()
     if "wsgi.file_wrapper" in environ:
         scope["extensions"][PATHSEND] = {}
     run = ASGIRun(
@@ -117,13 +119,15 @@ def serve_asgi(
         request_timeout=settings.request_timeout,
     )
     note_ancestor(run.context)
-    tasks = settings.tasks
+    begun = True
     try:
-        mailbox.post(lambda: tasks.begin(run))
+        mailbox.post(lambda: tasks.begin(run, life))
         head, data, more = run.next_part()
         if head is not None:
             headers = head.headers if exchange is None else exchange.answer(head.status, head.headers)
             start_response(status_line(head.status), native_from_raw_headers(headers))
+    except TurnedAway:
+        begun = False
     except BaseException as exc:
         run.leave()  # also if the server raised: in start_response (WA-08), or here by a signal
         if place is not None and run.task is None:
@@ -132,6 +136,10 @@ def serve_asgi(
             return refuse(settings, start_response, run.refusal, exchange, run, arrived)
         _ended(settings, exchange, run, arrived, outcome_of(exc))
         raise
+    if not begun:  # the app was closed in between: as if the request came now
+        if place is not None:
+            place.leave()
+        return serve_asgi(settings, app, environ, start_response, exchange)
     if more is True:
         return Stream(run, data, partial(_ended, settings, exchange, run, arrived))
     _ended(settings, exchange, run, arrived, _COMPLETED)

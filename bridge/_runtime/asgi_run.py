@@ -199,6 +199,10 @@ class ASGIRun:
             if self.on_end is not None:
                 self.on_end(self)
 
+    def turn_away(self, why: Exception) -> None:
+        """Have `next_part()` raise, in place of all that it could give: the app is not called."""
+        self._inlet.put(why)
+
     @property
     def answered(self) -> bool:
         """Whether the response is complete: what the app still does is background work (A-36)."""

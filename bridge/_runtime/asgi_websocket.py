@@ -27,6 +27,7 @@ from bridge._runtime.app_errors import error_for_server, means_gone
 from bridge._runtime.client_probe import client_has_left
 from bridge._runtime.context import adopt_locals
 from bridge._runtime.inlet import Inlet
+from bridge._runtime.life import Life, TurnedAway
 from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.request_log import log_request
 from bridge._runtime.websocket_channel import Channel, open_channel
@@ -59,6 +60,7 @@ class ASGIWebSocket:
         handshake: the client's.
         frames: the endpoint of the server.
         mailbox: of the loop that runs the app.
+        life: of the app, in which it begins.
         name: of the app, in log lines and errors.
         ping_interval: see `Channel`.
         cancel_timeout: how long the app may go on after the connection has ended, in seconds.
@@ -74,6 +76,7 @@ class ASGIWebSocket:
         handshake: Handshake,
         frames: Frames,
         mailbox: Mailbox,
+        life: Life,
         *,
         name: str,
         ping_interval: float | None,
@@ -88,6 +91,7 @@ class ASGIWebSocket:
         self._handshake = handshake
         self._frames = frames
         self._mailbox = mailbox
+        self._life = life
         self._ping_interval = ping_interval
         self._cancel_timeout = cancel_timeout
         self._deadline = None if accept_timeout is None else time.monotonic() + accept_timeout
@@ -117,6 +121,7 @@ class ASGIWebSocket:
         Raises:
             ClientDisconnected: the client, or the loop, is gone.
             RequestTimedOut: the app took too long.
+            TurnedAway: the life of the app is over, and nothing has begun.
             BaseException: what the app raised.
         """
 
@@ -155,6 +160,10 @@ class ASGIWebSocket:
             self._left()
 
     def _begin(self) -> None:
+        if self._life.over:
+            self._inlet.put(TurnedAway())
+            self._on_end(self)
+            return
         self._changed = asyncio.Event()
         self._socket = self._mailbox.loop.create_future()
         self._task = self._mailbox.loop.create_task(self._serve(), context=self._context)

@@ -7,14 +7,16 @@ client, on the socket that the WSGI server hands out: a `Channel`. The rules are
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 from collections.abc import Callable, Collection
 from socket import socket
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bridge._protocol.denial import Part
 from bridge._protocol.handshake import (
+    Handshake,
     check_origins,
     handshake_from_environ,
     origin_allowed,
@@ -25,11 +27,15 @@ from bridge._protocol.limits import Limits
 from bridge._protocol.request import scope_from_environ
 from bridge._protocol.response_headers import native_from_raw_headers
 from bridge._runtime.asgi_websocket import ASGIWebSocket, Verdict
+from bridge._runtime.life import Life, TurnedAway
 from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.websocket_set import WebSocketSet
 from bridge._runtime.websocket_takeover import Taken, socket_of, take_over
 from bridge.errors import AppProtocolError, ConfigurationError, Overloaded, PeerProtocolError
-from bridge.types import ASGIApp, Environ, StartResponse
+from bridge.types import ASGIApp, Environ, Scope, StartResponse
+
+if TYPE_CHECKING:
+    from bridge._protocol.frames import Frames
 
 __all__ = ["ASGIWebSockets"]
 
@@ -87,14 +93,14 @@ class ASGIWebSockets:
         self,
         environ: Environ,
         start_response: StartResponse,
-        enter: Callable[[], tuple[Mailbox, dict[str, Any] | None]],
+        enter: Callable[[], tuple[Mailbox, Life]],
     ) -> list[bytes]:
         """Serve one: in this thread until the app has decided, then without it if possible.
 
         Args:
             environ: of the upgrade request, which may be out of order.
             start_response: of the server.
-            enter: starts the app if need be; gives the mailbox of its loop, and a copy of its state.
+            enter: starts the app if need be; gives the mailbox of its loop, and its life.
 
         Returns:
             The blocks for the server: none for a connection that it has lost.
@@ -119,15 +125,28 @@ class ASGIWebSockets:
         except ImportError as exc:
             _log.error("%s: a WebSocket was refused: %s", self._name, exc)
             raise PeerProtocolError("WebSockets are not installed", status_hint=501) from exc
-        mailbox, state = enter()
-        if state is not None:
-            scope["state"] = state
-        session = ASGIWebSocket(
+        while True:
+            mailbox, life = enter()
+            if life.state is not None:
+                scope["state"] = life.state.copy()
+            frames = Frames(
+                client=False, max_message_bytes=self._limits.max_message_bytes, deflate=handshake.deflate
+            )
+            session = self._session(scope, handshake, frames, mailbox, life)
+            self._open.add(session, mailbox)
+            with contextlib.suppress(TurnedAway):  # the app was closed in between: as if it came now
+                return _decided(session, sock, environ, start_response)
+
+    def _session(
+        self, scope: Scope, handshake: Handshake, frames: Frames, mailbox: Mailbox, life: Life
+    ) -> ASGIWebSocket:
+        return ASGIWebSocket(
             self._app,
             scope,
             handshake,
-            Frames(client=False, max_message_bytes=self._limits.max_message_bytes, deflate=handshake.deflate),
+            frames,
             mailbox,
+            life,
             name=self._name,
             ping_interval=self._ping_interval,
             cancel_timeout=self._cancel_timeout,
@@ -135,8 +154,6 @@ class ASGIWebSockets:
             on_begin=self._on_begin,
             on_end=self._open.discard,
         )
-        self._open.add(session, mailbox)
-        return _decided(session, sock, environ, start_response)
 
     def close(self, timeout: float | None) -> bool:
         """Close all with 1001; tell whether they ended within `timeout` seconds."""

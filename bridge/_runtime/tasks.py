@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from bridge._runtime.asgi_run import ASGIRun
 from bridge._runtime.fork import reset_in_child
+from bridge._runtime.life import NO_LIFE, Life, TurnedAway
 from bridge._runtime.lineage import disown, own
 
 __all__ = ["TaskSet"]
@@ -28,6 +29,9 @@ class TaskSet:
 
     Args:
         name: of the adapter, in log lines.
+
+    Attributes:
+        life: that of the app, in which requests begin; begun and replaced by `AppLife`.
     """
 
     def __init__(self, name: str) -> None:
@@ -40,6 +44,7 @@ class TaskSet:
         self._roots: dict[_Task, ASGIRun | None] = {}  # of requests; of WebSockets without a run
         self._spawned: dict[_Task, _Task] = {}  # to the root that it comes from
         self._resident: _Task | None = None
+        self.life = NO_LIFE
 
     def __len__(self) -> int:
         return len(self._roots) + len(self._spawned)
@@ -59,8 +64,11 @@ class TaskSet:
         """How many requests have no complete response yet; from any thread."""
         return sum(run is not None and not run.answered for run in list(self._roots.values()))
 
-    def begin(self, run: ASGIRun) -> None:
-        """Start the task of a request."""
+    def begin(self, run: ASGIRun, life: Life) -> None:
+        """Start the task of a request, unless the life in which its thread found the app is over."""
+        if life.over:
+            run.turn_away(TurnedAway())
+            return
         # Told of its end by the run, not by a done callback of the task: that would cost a turn of the loop.
         # The class itself is called: the task has no parent, and the loop's factory would look for one.
         run.on_end = self._ended
@@ -102,11 +110,10 @@ class TaskSet:
 
     # ------------------------------------------------------------ ends
 
-    async def drain(self, timeout: float | None) -> bool:
-        """Wait for what the lifespan does not end, `timeout` seconds at most; then cancel what is left.
+    async def drain(self, timeout: float | None) -> None:
+        """Wait for what the lifespan does not end, `timeout` seconds at most; then the life is over.
 
-        Returns:
-            Whether all has ended by itself.
+        Until then requests begin: one that runs may wait for another.
         """
         loop = asyncio.get_running_loop()
         end = None if timeout is None else loop.time() + timeout
@@ -115,12 +122,16 @@ class TaskSet:
             if left is not None and left <= 0:
                 break
             await asyncio.wait(tasks, timeout=left)  # those that they have started meanwhile come next
+        self.life.over = True  # without a step of the loop since the look: nothing begins between the two
+
+    async def cancel_rest(self, timeout: float | None) -> None:
+        """Cancel what has not ended in the `timeout` seconds of `drain()`."""
+        tasks = self._working()
         if tasks:
             _log.warning(
                 "%s: %d tasks still ran after %s s and were cancelled", self._name, len(tasks), timeout
             )
             await _cancel(tasks)
-        return not tasks
 
     async def end_residents(self) -> None:
         """Cancel what the lifespan has left running, as the end of `asyncio.run()` would."""

@@ -481,7 +481,7 @@ def test_a_request_that_is_late_for_the_end_of_the_process_is_refused() -> None:
         + """
     def late():
         threading.main_thread().join()
-        while adapter._life._closed_for_good is False or adapter._life.started:
+        while adapter._life._closed_for_good is False or not adapter._tasks.life.over:
             pass
         print(call(adapter).status, flush=True)
 

@@ -21,6 +21,7 @@ from tests.support.wsgi import call
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bridge._runtime.life import Life
     from bridge.types import Message, Receive, Scope, Send
 
 STARTED = {"type": "lifespan.startup.complete"}
@@ -480,9 +481,9 @@ def test_a_request_during_close_begins_no_second_life_beside_the_first() -> None
     adapter = ASGIToWSGI(app)
     drain = adapter._tasks.drain
 
-    async def drain_when_told(timeout: float | None) -> bool:
+    async def drain_when_told(timeout: float | None) -> None:
         draining.set()
-        return await drain(timeout)
+        await drain(timeout)
 
     with ThreadPoolExecutor(2) as pool:
         request = pool.submit(call, adapter, path="/busy")
@@ -524,9 +525,9 @@ def test_a_request_during_the_shutdown_of_its_app_waits_and_starts_it_again(
     adapter.start()
     start = adapter._life.start
 
-    def start_and_tell() -> None:
+    def start_and_tell() -> Life:
         starting.set()
-        start()
+        return start()
 
     with ThreadPoolExecutor(2) as pool:
         closing = pool.submit(adapter.close)

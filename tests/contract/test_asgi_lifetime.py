@@ -677,6 +677,7 @@ def test_a_request_that_begins_in_the_turn_in_which_all_are_cancelled_tells_its_
         loop.call_soon(hold)
         await told.wait()
         await adapter._tasks.drain(0)
+        await adapter._tasks.cancel_rest(0)
 
     draining = asyncio.run_coroutine_threadsafe(drain_when_told(), loop)
     assert held.wait(WAIT_SECONDS)
