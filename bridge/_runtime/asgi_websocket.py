@@ -60,7 +60,6 @@ class ASGIWebSocket:
         handshake: the client's.
         frames: the endpoint of the server.
         mailbox: of the loop that runs the app.
-        life: of the app, in which it begins.
         name: of the app, in log lines and errors.
         ping_interval: see `Channel`.
         cancel_timeout: how long the app may go on after the connection has ended, in seconds.
@@ -76,7 +75,6 @@ class ASGIWebSocket:
         handshake: Handshake,
         frames: Frames,
         mailbox: Mailbox,
-        life: Life,
         *,
         name: str,
         ping_interval: float | None,
@@ -91,7 +89,6 @@ class ASGIWebSocket:
         self._handshake = handshake
         self._frames = frames
         self._mailbox = mailbox
-        self._life = life
         self._ping_interval = ping_interval
         self._cancel_timeout = cancel_timeout
         self._deadline = None if accept_timeout is None else time.monotonic() + accept_timeout
@@ -111,9 +108,9 @@ class ASGIWebSocket:
 
     # ------------------------------------------------------------ in the server's thread
 
-    def begin(self) -> None:
-        """Start the app's task."""
-        self._mailbox.post(self._begin)
+    def begin(self, life: Life) -> None:
+        """Start the app's task, unless this life of it is over: `next_step()` says so."""
+        self._mailbox.post(lambda: self._begin(life))
 
     def next_step(self, environ: Environ) -> Verdict | Part:
         """Wait for what the app decides, or for the next part of its denial.
@@ -159,8 +156,8 @@ class ASGIWebSocket:
             self._end = Close(GOING_AWAY)
             self._left()
 
-    def _begin(self) -> None:
-        if self._life.over:
+    def _begin(self, life: Life) -> None:
+        if life.over:
             self._inlet.put(TurnedAway())
             self._on_end(self)
             return

@@ -132,21 +132,18 @@ class ASGIWebSockets:
             frames = Frames(
                 client=False, max_message_bytes=self._limits.max_message_bytes, deflate=handshake.deflate
             )
-            session = self._session(scope, handshake, frames, mailbox, life)
+            session = self._session(scope, handshake, frames, mailbox)
             self._open.add(session, mailbox)
             with contextlib.suppress(TurnedAway):  # the app was closed in between: as if it came now
-                return _decided(session, sock, environ, start_response)
+                return _decided(session, life, sock, environ, start_response)
 
-    def _session(
-        self, scope: Scope, handshake: Handshake, frames: Frames, mailbox: Mailbox, life: Life
-    ) -> ASGIWebSocket:
+    def _session(self, scope: Scope, handshake: Handshake, frames: Frames, mailbox: Mailbox) -> ASGIWebSocket:
         return ASGIWebSocket(
             self._app,
             scope,
             handshake,
             frames,
             mailbox,
-            life,
             name=self._name,
             ping_interval=self._ping_interval,
             cancel_timeout=self._cancel_timeout,
@@ -161,11 +158,11 @@ class ASGIWebSockets:
 
 
 def _decided(
-    session: ASGIWebSocket, sock: socket, environ: Environ, start_response: StartResponse
+    session: ASGIWebSocket, life: Life, sock: socket, environ: Environ, start_response: StartResponse
 ) -> list[bytes]:
     """Wait for the app's answer; take the connection over, or give the server a response of the app's."""
     try:
-        session.begin()
+        session.begin(life)
         step = session.next_step(environ)
         if step is Verdict.ACCEPTED:
             taken = _taken(sock, environ)
