@@ -27,8 +27,11 @@ _log = logging.getLogger("bridge.asgi")
 class Connections(Protocol):
     """Connections that last, and are ended before the app is."""
 
+    def reopen(self) -> None:
+        """Let more begin after a `close()`."""
+
     def close(self, timeout: float | None) -> bool:
-        """End all; tell whether they ended within `timeout` seconds."""
+        """End all, and let none begin; tell whether they ended within `timeout` seconds."""
 
 
 class AppLife:
@@ -156,7 +159,10 @@ class AppLife:
         if self._loop_thread.running:
             if not self._websockets.close(self._shutdown_timeout):
                 _log.warning("%s: WebSockets were still open after the shutdown timeout", self._name)
-            self._loop_thread.call(self._tasks.drain(self._task_timeout))  # no lock: see the class
+            try:
+                self._loop_thread.call(self._tasks.drain(self._task_timeout))  # no lock: see the class
+            finally:
+                self._websockets.reopen()
         else:
             self._tasks.life.over = True
         with self._lock:

@@ -152,8 +152,12 @@ class ASGIWebSockets:
             on_end=self._open.discard,
         )
 
+    def reopen(self) -> None:
+        """Accept more after a `close()`."""
+        self._open.reopen()
+
     def close(self, timeout: float | None) -> bool:
-        """Close all with 1001; tell whether they ended within `timeout` seconds."""
+        """Close all with 1001, refuse more; tell whether they ended within `timeout` seconds."""
         return self._open.shut(timeout)
 
 

@@ -36,6 +36,7 @@ class WebSocketSet:
     def after_fork(self) -> None:
         """Begin afresh in a forked child: the open ones are the parent's."""
         self._open: dict[Shuttable, Mailbox] = {}
+        self._shut = False
         self._emptied = threading.Condition()
 
     def __len__(self) -> int:
@@ -45,9 +46,11 @@ class WebSocketSet:
         """Count one in.
 
         Raises:
-            Overloaded: there are as many as there may be.
+            Overloaded: there are as many as there may be, or all have been asked to end.
         """
         with self._emptied:
+            if self._shut:
+                raise Overloaded("the WebSockets of the app are being ended")
             if len(self._open) >= self._most:
                 raise Overloaded(f"{self._most} WebSockets are open, which is max_websockets")
             self._open[item] = mailbox
@@ -59,8 +62,15 @@ class WebSocketSet:
             if not self._open:
                 self._emptied.notify_all()
 
+    def reopen(self) -> None:
+        """Let more be added after a `shut()`."""
+        with self._emptied:
+            self._shut = False
+
     def shut(self, timeout: float | None) -> bool:
         """Ask all to end, and wait until they have; not on a loop that serves one.
+
+        Until `reopen()` none is added.
 
         Args:
             timeout: how long to wait, in seconds; None for as long as they take.
@@ -70,6 +80,7 @@ class WebSocketSet:
         """
         end = None if timeout is None else time.monotonic() + timeout
         with self._emptied:
+            self._shut = True
             for item, mailbox in list(self._open.items()):
                 with contextlib.suppress(ClientDisconnected):  # its loop is closed, and it is gone with it
                     mailbox.post(item.shut)

@@ -109,6 +109,7 @@ class WSGIWebSockets:
         """Close all with 1001 and end the threads; tell whether they ended within `timeout` seconds."""
         pool, self._pool = self._pool, self._new_pool()
         self._open.shut(timeout)
+        self._open.reopen()  # what comes later has threads of its own
         return pool.close(timeout)
 
 

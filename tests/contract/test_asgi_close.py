@@ -20,7 +20,7 @@ from tests.support.wsgi import Answer, call, make_environ
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bridge.types import Receive, Scope, Send
+    from bridge.types import Environ, Receive, Scope, Send
 
 
 class Living:
@@ -124,6 +124,16 @@ def test_a_request_gets_the_state_of_the_life_that_serves_it(holding: Any) -> No
     assert answer.result(WAIT_SECONDS) == b"2"
     adapter.close()
     assert app.steps == ["start 1", "stop 1", "start 2", "/other 2", "/late 2", "stop 2"]
+
+
+def handshake(near: socket.socket) -> Environ:
+    return make_environ("/ws") | {
+        "HTTP_UPGRADE": "websocket",
+        "HTTP_CONNECTION": "Upgrade",
+        "HTTP_SEC_WEBSOCKET_VERSION": "13",
+        "HTTP_SEC_WEBSOCKET_KEY": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "gunicorn.socket": near,
+    }
 
 
 def in_daemon(act: Callable[[], Any]) -> SimpleQueue[Any]:
@@ -241,16 +251,9 @@ def test_a_websocket_that_had_not_begun_when_the_app_was_shut_down_starts_it_aga
 
     monkeypatch.setattr(adapter, "_enter", enter_and_wait)
     near, far = socket.socketpair()
-    handshake = {
-        "HTTP_UPGRADE": "websocket",
-        "HTTP_CONNECTION": "Upgrade",
-        "HTTP_SEC_WEBSOCKET_VERSION": "13",
-        "HTTP_SEC_WEBSOCKET_KEY": "AAAAAAAAAAAAAAAAAAAAAA==",
-        "gunicorn.socket": near,
-    }
     answer = Answer()
     with near, far, ThreadPoolExecutor(1) as pool:
-        opening = pool.submit(adapter, make_environ("/ws") | handshake, answer.start_response)
+        opening = pool.submit(adapter, handshake(near), answer.start_response)
         assert held.wait(WAIT_SECONDS)
         adapter.close()
         go.set()
@@ -259,3 +262,46 @@ def test_a_websocket_that_had_not_begun_when_the_app_was_shut_down_starts_it_aga
     assert (answer.status, len(adapter._websockets)) == (403, 0)
     adapter.close()
     assert app.steps == ["start 1", "stop 1", "start 2", "/ws 2", "stop 2"]
+
+
+@pytest.mark.spec("L-14", "SEC-20")
+def test_a_websocket_that_comes_while_requests_are_waited_for_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was open for as long as its client liked, and `close()` waited for it, or cancelled it."""
+    begun, draining, release = threading.Event(), threading.Event(), threading.Event()
+
+    class Open(Living):
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close"})
+                return
+            await super().__call__(scope, receive, send)
+
+        async def work(self, path: str) -> None:
+            begun.set()
+            await reached(release)
+
+    adapter = ASGIToWSGI(Open(), task_timeout=None)
+    drain = adapter._tasks.drain
+
+    async def drain_and_tell(timeout: float | None) -> None:
+        draining.set()
+        await drain(timeout)
+
+    monkeypatch.setattr(adapter._tasks, "drain", drain_and_tell)
+    during, after = Answer(), Answer()
+    near, far = socket.socketpair()
+    with near, far, ThreadPoolExecutor(2) as pool:
+        request = pool.submit(call, adapter)
+        assert begun.wait(WAIT_SECONDS)
+        closing = pool.submit(adapter.close)
+        assert draining.wait(WAIT_SECONDS)
+        adapter(handshake(near), during.start_response)
+        release.set()
+        closing.result(WAIT_SECONDS)
+        assert request.result(WAIT_SECONDS).body == b"1"
+        adapter(handshake(near), after.start_response)
+
+    assert (during.status, after.status) == (503, 403)
+    adapter.close()
