@@ -22,7 +22,7 @@ class Inlet(Generic[T]):
     `_posted` is written on the loop only and `_taken` by the thread only.
     """
 
-    __slots__ = ("_high", "_items", "_mailbox", "_posted", "_room", "_taken")
+    __slots__ = ("_high", "_items", "_mailbox", "_posted", "_taken", "_waiters")
 
     def __init__(self, mailbox: Mailbox, high_water_bytes: int = HIGH_WATER_BYTES) -> None:
         self._mailbox = mailbox
@@ -31,7 +31,7 @@ class Inlet(Generic[T]):
         self._items: SimpleQueue[tuple[T, int]] = mailbox.queue_type()
         self._posted = 0
         self._taken = 0
-        self._room: asyncio.Future[None] | None = None
+        self._waiters: tuple[asyncio.Future[None], ...] = ()
 
     # ------------------------------------------------------------ on the loop
 
@@ -51,20 +51,25 @@ class Inlet(Generic[T]):
         return self._posted - self._taken > self._high
 
     async def room(self) -> None:
-        """Wait until the thread has caught up. Ends then, with `wake()`, or by cancellation."""
-        waiter = self._room = self._mailbox.loop.create_future()
+        """Wait until the thread has caught up. Ends then, with `wake()`, or by cancellation.
+
+        Several tasks may wait: an app may send from each.
+        """
+        waiter = self._mailbox.loop.create_future()
+        self._waiters += (waiter,)
         try:
-            # Looked at after the waiter is set, as the thread looks at the waiter after it took: one of
+            # Looked at after the waiter is there, as the thread looks for waiters after it took: one of
             # the two always sees the other.
             if self._posted - self._taken > self._high // 2:
                 await waiter
         finally:
-            self._room = None
+            self._waiters = tuple(other for other in self._waiters if other is not waiter)
 
     def wake(self) -> None:
-        """Have `room()` return."""
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        """Have `room()` return, whoever waits there."""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     # ------------------------------------------------------------ in the thread
 
@@ -98,7 +103,7 @@ class Inlet(Generic[T]):
                         raise TimeoutError from None
         if size:
             self._taken += size
-            if self._room is not None and self._posted - self._taken <= self._high // 2:
+            if self._waiters and self._posted - self._taken <= self._high // 2:
                 self._mailbox.post(self.wake)
         return item
 

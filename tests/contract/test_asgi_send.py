@@ -202,6 +202,26 @@ def test_of_small_blocks_no_more_than_the_high_water_mark_is_ahead(size: int) ->
     blocks.close()  # type: ignore[attr-defined]
 
 
+@pytest.mark.spec("A-20", "A-27")
+def test_all_tasks_that_send_at_once_go_on_when_a_slow_client_has_taken() -> None:
+    """Of those that waited for room only the last was told of it."""
+    block = b"x" * (HIGH_WATER_BYTES + 1)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def answer() -> None:
+            for _ in range(2):
+                await send(body(block, more=True))
+
+        await send(start())
+        await asyncio.gather(*(answer() for _ in range(3)))
+        await send(body(b"end"))
+
+    blocks = bridged(app)(make_environ(), Answer().start_response)  # has taken the first
+    settle()  # all three wait now
+
+    assert b"".join(blocks) == block * 6 + b"end"
+
+
 @pytest.mark.spec("A-28", "SEC-10", "WA-04")
 def test_hop_by_hop_headers_do_not_leave() -> None:
     answer = call(bridged(hop_by_hop))
