@@ -102,7 +102,7 @@ class ASGIWebSocket:
         self._channel: Channel | None = None
         self._socket: asyncio.Future[tuple[socket.socket, bytes]] | None = None
         self._changed: asyncio.Event | None = None
-        self._end: Close | None = None  # of a connection that was never opened
+        self._end: Close | None = None  # of a connection that was not open by then
         self._task: asyncio.Task[None] | None = None  # while the app runs
         self._grace: asyncio.TimerHandle | None = None
 
@@ -187,7 +187,7 @@ class ASGIWebSocket:
         if self._changed is not None:
             self._changed.set()
         task = self._task
-        if task is not None and self._cancel_timeout is not None:
+        if task is not None and self._cancel_timeout is not None and self._grace is None:
             self._grace = self._mailbox.loop.call_later(self._cancel_timeout, task.cancel)
 
     async def _serve(self) -> None:
@@ -312,6 +312,8 @@ class ASGIWebSocket:
         channel.write_head(switch_response(self._handshake, subprotocol, headers))
         if early:
             channel.data_received(early)
+        if self._end is not None:  # shut while the socket was on its way here
+            channel.close(self._end.code)
         if self._changed is not None:
             self._changed.set()
 
