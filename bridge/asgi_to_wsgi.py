@@ -13,7 +13,6 @@ from bridge._runtime.app_life import AppLife
 from bridge._runtime.asgi_exchange import refuse, serve_asgi, serve_observed_asgi
 from bridge._runtime.asgi_settings import ASGISettings
 from bridge._runtime.asgi_websockets import ASGIWebSockets
-from bridge._runtime.blocks import Whole
 from bridge._runtime.concurrency import Concurrency
 from bridge._runtime.life import Life
 from bridge._runtime.loop import LoopThread, shared_loop_thread
@@ -179,7 +178,7 @@ class ASGIToWSGI:
 
     def _websocket(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            return Whole(self._websockets.serve(environ, start_response, self._enter))
+            return self._websockets.serve(environ, start_response, self._enter)
         except (PeerProtocolError, Overloaded, RequestTimedOut) as exc:
             return refuse(self._settings, start_response, exc)
 

@@ -16,6 +16,7 @@ import bridge._protocol
 from bridge import ASGIToWSGI, WSGIToASGI
 from bridge.errors import ConfigurationError
 from bridge.types import Environ, Message, Receive, Scope, Send, StartResponse
+from tests.support.wsgi import Answer
 
 
 async def accepts(scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,6 +101,63 @@ def test_an_asgi_app_that_does_not_answer_is_timed_out_with_504(environ: Environ
 
     adapter.close()  # waits until the app has heard of it
     assert len(adapter._websockets) == 0
+
+
+START: Message = {"type": "websocket.http.response.start", "status": 403, "headers": []}
+
+
+def block(data: bytes) -> Message:
+    return {"type": "websocket.http.response.body", "body": data, "more_body": True}
+
+
+@pytest.mark.spec("S-07", "A-33")
+def test_a_denial_is_streamed_and_ends_for_the_app_when_the_server_closes_it(environ: Environ) -> None:
+    """It was collected until its end: an app that goes on for ever filled the memory, and kept the thread."""
+    given = threading.Event()
+    told: list[Message] = []
+    heard = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(START)
+        await send(block(b"one"))
+        assert await asyncio.to_thread(given.wait, 20)
+        await send(block(b"two"))
+        told.append(await receive())
+        heard.set()
+
+    adapter = ASGIToWSGI(app, lifespan="off")
+    blocks: Any = adapter(environ, Answer().start_response)
+
+    assert next(blocks) == b"one"
+    given.set()
+    assert next(blocks) == b"two"
+    blocks.close()
+    assert heard.wait(20)
+    assert [(event["type"], event["code"]) for event in told] == [("websocket.disconnect", 1006)]
+    adapter.close()
+
+
+def test_a_denial_that_has_begun_is_under_no_timeout(environ: Environ) -> None:
+    looked = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(START)
+        await send(block(b"one"))
+        assert await asyncio.to_thread(looked.wait, 20)
+        await send({**block(b"two"), "more_body": False})
+
+    def ask() -> bool:  # each half second of waiting, after a look at the time
+        looked.set()
+        return False
+
+    environ["bridge.client_disconnected"] = ask
+    adapter = ASGIToWSGI(app, lifespan="off", request_timeout=0.05)
+
+    assert list(adapter(environ, Answer().start_response)) == [b"one", b"two"]
+
+    adapter.close()
 
 
 @pytest.mark.spec("S-27")

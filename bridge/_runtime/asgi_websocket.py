@@ -131,6 +131,7 @@ class ASGIWebSocket:
         step = self._inlet.get(look_up)
         if isinstance(step, BaseException):
             raise step
+        self._deadline = None  # it is for the beginning of an answer
         return step
 
     def give(self, sock: socket.socket, early: bytes) -> None:

@@ -27,6 +27,7 @@ from bridge._protocol.limits import Limits
 from bridge._protocol.request import scope_from_environ
 from bridge._protocol.response_headers import native_from_raw_headers
 from bridge._runtime.asgi_websocket import ASGIWebSocket, Verdict
+from bridge._runtime.blocks import Stream, Whole
 from bridge._runtime.life import Life, TurnedAway
 from bridge._runtime.mailbox import Mailbox
 from bridge._runtime.websocket_set import WebSocketSet
@@ -94,7 +95,7 @@ class ASGIWebSockets:
         environ: Environ,
         start_response: StartResponse,
         enter: Callable[[], tuple[Mailbox, Life]],
-    ) -> list[bytes]:
+    ) -> Whole | Stream:
         """Serve one: in this thread until the app has decided, then without it if possible.
 
         Args:
@@ -163,7 +164,7 @@ class ASGIWebSockets:
 
 def _decided(
     session: ASGIWebSocket, life: Life, sock: socket, environ: Environ, start_response: StartResponse
-) -> list[bytes]:
+) -> Whole | Stream:
     """Wait for the app's answer; take the connection over, or give the server a response of the app's."""
     try:
         session.begin(life)
@@ -181,7 +182,7 @@ def _decided(
         raise ConnectionResetError(errno.ECONNRESET, "the WebSocket is over")  # and no response follows it
     # It goes to a socket that has ended; the server notes it in its log.
     start_response("101 Switching Protocols", [])
-    return []
+    return Whole()
 
 
 def _taken(sock: socket, environ: Environ) -> Taken:
@@ -193,16 +194,28 @@ def _taken(sock: socket, environ: Environ) -> Taken:
 
 def _denial(
     session: ASGIWebSocket, part: Part, environ: Environ, start_response: StartResponse
-) -> list[bytes]:
-    """Give the app's response in place of the upgrade to the server, once it is whole."""
+) -> Whole | Stream:
+    """Give the app's response in place of the upgrade to the server, its blocks as they come (S-07)."""
     head, data, more = part
-    blocks = [data]
-    while more:
-        step = session.next_step(environ)
-        if isinstance(step, Verdict):  # the cycle of the session lets nothing of the kind through
-            raise AppProtocolError("the app accepted a WebSocket that it had denied")
-        _, data, more = step
-        blocks.append(data)
     if head is not None:
         start_response(status_line(head.status), native_from_raw_headers(head.headers))
-    return [block for block in blocks if block]
+    if more:
+        return Stream(_Denying(session, environ), data, lambda _: None)
+    return Whole([data] if data else [])
+
+
+class _Denying:
+    """The parts of a denial after the first."""
+
+    def __init__(self, session: ASGIWebSocket, environ: Environ) -> None:
+        self._session = session
+        self._environ = environ
+
+    def next_part(self) -> Part:
+        step = self._session.next_step(self._environ)
+        if isinstance(step, Verdict):  # the cycle of the session lets nothing of the kind through
+            raise AppProtocolError("the app accepted a WebSocket that it had denied")
+        return step
+
+    def leave(self) -> None:
+        self._session.leave()

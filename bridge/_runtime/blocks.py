@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from bridge._protocol.observation import Outcome, outcome_of
-from bridge._runtime.asgi_run import ASGIRun
 
-__all__ = ["Stream", "Whole"]
+__all__ = ["Parts", "Stream", "Whole"]
+
+
+class Parts(Protocol):
+    """Where the blocks of a response come from: the run of a request, or the denial of a WebSocket."""
+
+    def next_part(self) -> tuple[object, bytes, object]:
+        """Wait for the next part: its second is a block, its third is True while more will come."""
+
+    def leave(self) -> None:
+        """Tell the app that the client has gone."""
 
 
 class Whole(list[bytes]):
@@ -21,13 +31,13 @@ class Stream:
     """The blocks of a response as they come. `close()` may come early, twice, or before the first block.
 
     Args:
-        run: gives the blocks after the first.
+        parts: gives the blocks after the first.
         first: the first.
         on_end: called once, with what became of the response.
     """
 
-    def __init__(self, run: ASGIRun, first: bytes, on_end: Callable[[Outcome], None]) -> None:
-        self._run = run
+    def __init__(self, parts: Parts, first: bytes, on_end: Callable[[Outcome], None]) -> None:
+        self._parts = parts
         self._on_end = on_end
         self._first: bytes | None = first
         self._more = True
@@ -42,7 +52,7 @@ class Stream:
         if not self._more:
             raise StopIteration
         try:
-            _, data, more = self._run.next_part()
+            _, data, more = self._parts.next_part()
             self._more = more is True  # a file is never a part after the first
         except BaseException as exc:
             self._end(outcome_of(exc))
@@ -61,7 +71,7 @@ class Stream:
 
     def _end(self, outcome: Outcome) -> None:
         self._more = False
-        self._run.leave()
+        self._parts.leave()
         self._on_end(outcome)
 
     def __del__(self) -> None:
