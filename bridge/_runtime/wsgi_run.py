@@ -18,7 +18,7 @@ from bridge._runtime.request_log import log_request
 from bridge._runtime.sendfile import FilePiece, FileWrapper, file_piece
 from bridge._runtime.worker import Job
 from bridge._runtime.wsgi_host import WSGIHost
-from bridge.errors import AppProtocolError, AppTypeError
+from bridge.errors import AppProtocolError, AppTypeError, ClientDisconnected
 from bridge.types import Environ, ExcInfo, Write, WSGIApp
 
 __all__ = ["Part", "WSGIRun", "serves"]
@@ -255,8 +255,7 @@ class WSGIRun:
         if self.outlet.closed:
             if self.piece is not None:
                 self.piece.close()  # nobody takes it any more
-            if not isinstance(exc, OSError):
-                self.log(logging.ERROR, "failed after its client had left", exc)
+            self._untold(exc)
             return
         if self._cycle.done:
             self.log(logging.ERROR, "failed after its response was complete", exc)
@@ -266,7 +265,15 @@ class WSGIRun:
             wrapped = AppProtocolError(f"the WSGI app {self.host.name} raised {type(exc).__name__}")
             wrapped.__cause__ = exc
             exc = wrapped
-        self.outlet.fail(exc)
+        try:
+            self.outlet.fail(exc)
+        except ClientDisconnected:  # the loop was closed while the task waited
+            self._untold(exc)
+
+    def _untold(self, exc: BaseException) -> None:
+        """Log what no server hears of, unless it only says that the client left."""
+        if not isinstance(exc, OSError):
+            self.log(logging.ERROR, "failed after its client had left", exc)
 
     def _warn_excess(self) -> None:
         self.log(logging.WARNING, "sent more than its Content-Length or status allows; it was cut")
