@@ -20,7 +20,7 @@ from bridge._runtime.stall import PeerTimeouts, StallWatch
 from bridge.errors import BodyTooLarge, ClientDisconnected, ReceiveTimedOut
 from bridge.types import Environ, Receive
 
-__all__ = ["BUFFER_BYTES", "BodyFeed"]
+__all__ = ["BUFFER_BYTES", "BodyFeed", "opening"]
 
 BUFFER_BYTES = 256 * 1024
 """How much of a body is pulled ahead of an app that reads it."""
@@ -40,7 +40,7 @@ _LOST: Final = Listening.LOST
 
 
 class _Opening:
-    """The lock under which a feed gets its queue; a forked child must not inherit it held."""
+    """The lock under which a feed gets its queue, and its reader; a forked child must not inherit it held."""
 
     def __init__(self) -> None:
         self.after_fork()
@@ -50,7 +50,7 @@ class _Opening:
         self.lock = threading.Lock()
 
 
-_opening = _Opening()
+opening = _Opening()
 
 
 class BodyFeed:
@@ -131,7 +131,7 @@ class BodyFeed:
         items = self.items
         if items is None:
             # The reader and the loop may both be the first: what one put must not be lost.
-            with _opening.lock:
+            with opening.lock:
                 items = self.items
                 if items is None:
                     items = self.items = Inlet(self.outlet.mailbox, BUFFER_BYTES)

@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from bridge._runtime.body import BodyFeed
+from bridge._runtime.body import BodyFeed, opening
 from bridge.errors import BodyTooLarge, ClientDisconnected, ReceiveTimedOut
 
 __all__ = ["Input"]
@@ -32,9 +32,12 @@ class Input:
         self._reader: io.BufferedReader | None = None
 
     def _open(self) -> io.BufferedReader:
-        if self._reader is None:
-            self._reader = io.BufferedReader(_Raw(self._feed), _READ_BYTES)
-        return self._reader
+        reader = self._reader
+        if reader is None:
+            made: io.BufferedReader = io.BufferedReader(_Raw(self._feed), _READ_BYTES)
+            with opening.lock:  # of two threads that are both the first, each would keep what the other needs
+                reader = self._reader = self._reader or made
+        return reader
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read `size` bytes, fewer only at the end; all that is left without a size."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import threading
 from typing import Any
 
 import pytest
@@ -39,3 +41,23 @@ async def test_a_read_that_is_late_is_told_so_though_its_request_ends_meanwhile(
 
     with pytest.raises(ReceiveTimedOut):
         await asyncio.to_thread(Input(feed).read, 1)
+
+
+@pytest.mark.spec("W-27")
+async def test_two_threads_that_both_read_first_share_one_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each made a reader, and what one had read ahead the other never saw."""
+    both = threading.Barrier(2, timeout=20)
+
+    class MadeByBoth(io.BufferedReader):
+        def __init__(self, raw: io.RawIOBase, size: int) -> None:
+            both.wait()
+            super().__init__(raw, size)
+
+    monkeypatch.setattr(io, "BufferedReader", MadeByBoth)
+    feed: Any = FeedThatIsOver(Mailbox(asyncio.get_running_loop()))
+    feed.asked().put(b"ab")
+    read = Input(feed).read
+
+    found = await asyncio.gather(asyncio.to_thread(read, 1), asyncio.to_thread(read, 1))
+
+    assert sorted(found) == [b"a", b"b"]
