@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import os
 import select
 import socket
 import ssl
@@ -19,7 +20,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["bytes_unread", "bytes_untaken", "bytes_waiting", "client_has_left", "departure"]
+__all__ = ["bytes_left", "bytes_unread", "bytes_untaken", "bytes_waiting", "client_has_left", "departure"]
 
 _SOCKETS = ("gunicorn.socket", "werkzeug.socket")
 
@@ -72,6 +73,14 @@ def bytes_untaken(descriptor: int) -> int:
     the same for minutes while the other end reads.
     """
     return _asked_of_kernel(descriptor, "TIOCOUTQ")
+
+
+def bytes_left(descriptor: int, most: int) -> bytes:
+    """Read, without waiting, what is there of a socket that is about to be closed; empty if nothing is."""
+    try:
+        return os.read(descriptor, most)
+    except OSError:  # nothing has come, or no more is to be had, or this is Windows
+        return b""
 
 
 def _asked_of_kernel(descriptor: int, request: str) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 from bridge._protocol.heartbeat import Heartbeat
 from bridge._protocol.websocket import ABNORMAL, Close, sendable
 from bridge._runtime.changes import Changes
-from bridge._runtime.client_probe import bytes_unread, bytes_untaken
+from bridge._runtime.client_probe import bytes_left, bytes_unread, bytes_untaken
 from bridge.errors import ClientDisconnected
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ CLOSE_SECONDS: Final = 5.0
 _HIGH_WATER_BYTES: Final = 64 * 1024  # of each direction; there may be thousands of sockets
 _MESSAGE_OVERHEAD_BYTES: Final = 128  # what a waiting message costs beside its bytes
 _MOST_HEAD_BYTES: Final = 64 * 1024
+_MOST_REST_BYTES: Final = 256 * 1024  # a socket pair holds 208 KiB on Linux, a socket of TCP some MB
 _TURN_BYTES: Final = 8 * 1024
 """What is parsed in one turn of the loop: 6 bytes can be a frame, which takes wsproto 1.3 10 to 16 µs."""
 
@@ -135,12 +136,31 @@ class Channel(asyncio.Protocol):
         if rest:
             self.data_received(rest)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Take the end of the socket; called by the loop, once."""
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take the end of the socket; called by the loop, once.
+
+        What could not be written was for an end that has left: what it had sent before that, its close frame
+        perhaps, is still unread, and the transport reads no more.
+        """
+        self._stop_timer()
+        transport = self._transport
+        if isinstance(exc, OSError) and self._end is None and transport is not None:
+            rest = bytes_left(self._descriptor(transport), _MOST_REST_BYTES)
+            if rest:
+                self.data_received(rest)
+            self._lose_when_parsed()
+        else:
+            self._lose()
+
+    def _lose_when_parsed(self) -> None:
+        if self._unparsed:
+            self._loop.call_soon(self._lose_when_parsed)
+        else:
+            self._lose()
+
+    def _lose(self) -> None:
         self._lost = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop_timer()
         self._finish(Close(ABNORMAL))
         self._changes.announce()
 
@@ -286,7 +306,7 @@ class Channel(asyncio.Protocol):
         over unread data is reset, and the close frame lost with it (as RFC 9112 section 9.6 says of HTTP).
         """
         transport = self._transport
-        if transport is None or self._hung_up:
+        if transport is None or self._hung_up or transport.is_closing():
             return
         self._hung_up = True
         self._set_deadline()
@@ -296,9 +316,14 @@ class Channel(asyncio.Protocol):
             transport.write_eof()
 
     def _set_deadline(self) -> None:
+        self._stop_timer()
+        if not self._lost:
+            self._timer = self._loop.call_later(CLOSE_SECONDS, self.abort)
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = None if self._lost else self._loop.call_later(CLOSE_SECONDS, self.abort)
+            self._timer = None
 
     @property
     def ended(self) -> Close | None:

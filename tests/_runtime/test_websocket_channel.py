@@ -70,6 +70,29 @@ async def test_a_connection_that_is_cut_parses_no_further(ends: tuple[Channel, s
     assert await channel.receive() == Close(1006, "")
 
 
+@pytest.mark.spec("S-15", "SEC-20")
+async def test_what_came_before_a_failed_write_is_parsed_in_turns_of_the_loop(
+    ends: tuple[Channel, socket.socket],
+) -> None:
+    """It was dropped unread: the end was 1006, though a close frame had come."""
+    channel, far = ends
+    client = Frames(client=True, max_message_bytes=LIMIT)
+    flood = EMPTY_PONG * 10_000 + client.message("last") + client.close(4001, "so long")
+    turns = 0
+
+    far.sendall(flood)
+    far.close()
+    await channel.send("too late")
+    while channel.ended is None:
+        turns += 1
+        await asyncio.sleep(0)
+    await channel.closed()
+
+    assert turns >= len(flood) // 8_192
+    assert await channel.receive() == "last"
+    assert await channel.receive() == Close(4001, "so long")
+
+
 @pytest.mark.spec("SEC-20")
 async def test_an_end_that_takes_nothing_is_lost_though_it_is_pinged() -> None:
     near, far = socket.socketpair()
