@@ -148,6 +148,42 @@ def test_what_an_app_said_last_is_heard_though_a_message_for_it_came_too_late(
     assert sent[-1] == {"type": "websocket.close", "code": 4001, "reason": "so long"}
 
 
+@pytest.mark.spec("S-06", "S-28")
+def test_what_an_app_said_last_is_heard_by_a_client_that_is_slow_and_still_talks(
+    runner: asyncio.Runner,
+) -> None:
+    """A message for the app that had ended ended the exchange: the client got no close of the app's."""
+    app = LastWords(["bye", "now"])
+    sent: list[Message] = []
+
+    async def serve() -> None:
+        taking, talked = asyncio.Event(), asyncio.Event()
+        talk = iter(["end", "too late", "and later"])
+
+        async def receive() -> Message:
+            text = next(talk, None)
+            if text is None:
+                talked.set()
+                return await silence()
+            if text == "end":
+                app.end()
+                await taking.wait()
+            return {"type": "websocket.receive", "text": text}
+
+        async def send(message: Message) -> None:
+            if message.get("text") == "bye":
+                taking.set()
+                await talked.wait()
+            sent.append(message)
+
+        await app.served(receive, send)
+
+    runner.run(serve())
+
+    assert [message.get("text") for message in sent[1:-1]] == ["bye", "now"]
+    assert sent[-1] == {"type": "websocket.close", "code": 4001, "reason": "so long"}
+
+
 @pytest.mark.spec("S-02")
 @pytest.mark.parametrize("turns", range(4))
 def test_a_handshake_counts_though_the_return_of_the_app_is_heard_of_first(
