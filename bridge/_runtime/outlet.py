@@ -27,7 +27,7 @@ class Outlet(Generic[T]):
 
     __slots__ = (
         "_blocked",
-        "_error",
+        "_failure",
         "_gate",
         "_high",
         "_items",
@@ -49,7 +49,7 @@ class Outlet(Generic[T]):
         self._taken = 0
         self._blocked = False
         self._gate: SimpleQueue[None] | None = None
-        self._error: BaseException | None = None
+        self._failure: list[BaseException] | None = None
         self.closed = False
 
     # ------------------------------------------------------------ in the thread
@@ -77,11 +77,21 @@ class Outlet(Generic[T]):
         if self._posted - self._sent > self._high:
             self._wait_for_room()
 
-    def fail(self, error: BaseException) -> None:
-        """Have `take()` raise `error` after the items that are there."""
-        self._error = error
+    def fail(self, error: BaseException) -> bool:
+        """Have `take()` raise `error` after the items that are there.
+
+        Returns:
+            Whether the task has it, or will find it; else nobody but the caller knows of it.
+        """
+        failure = self._failure = [error]
         if self._waiter is not None:
-            self.mailbox.post(self._wake)
+            try:
+                self.mailbox.post(self._wake)
+            except ClientDisconnected:  # the loop was closed while the task waited
+                self.closed = True
+        # Read after the error is there, as the task looks for one after it closed: one of the two always
+        # finds it, and as `pop()` is atomic never both.
+        return not (self.closed and _out_of(failure, 0) is error)
 
     def _wait_for_room(self) -> None:
         gate = self._gate
@@ -115,14 +125,11 @@ class Outlet(Generic[T]):
             # A thread that keeps up and a `send()` that never waits would keep the loop from all others.
             await asyncio.sleep(0)
         while not self._items:
-            if self._error is not None:
-                try:
-                    raise self._error
-                finally:
-                    self._error = None  # this frame is in its traceback: break the cycle
+            if self._failure is not None:
+                raise self._end()  # no name of this frame, which is in its traceback, refers to it
             waiter = self._waiter = self.mailbox.loop.create_future()
             try:
-                if not self._items and self._error is None:
+                if not self._items and self._failure is None:
                     await waiter
             finally:
                 self._waiter = None
@@ -154,8 +161,22 @@ class Outlet(Generic[T]):
     def cut(self) -> None:
         """Close because the client has gone; `take()` raises ClientDisconnected."""
         self.close()
-        self._error = ClientDisconnected()
+        if self._failure is None:
+            self._failure = []
+        self._failure.append(ClientDisconnected())
         self._wake()
+
+    def untaken(self) -> BaseException | None:
+        """Take what `fail()` was given and `take()` has not raised; after a close."""
+        return None if self._failure is None else _out_of(self._failure, 0)
+
+    def _end(self) -> BaseException:
+        failure, error = self._failure, None
+        if failure is not None:
+            error = _out_of(failure, -1)  # a cut comes last
+            if not failure:
+                self._failure = None
+        return ClientDisconnected() if error is None else error
 
     def _open(self) -> None:
         self._blocked = False
@@ -166,3 +187,10 @@ class Outlet(Generic[T]):
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+
+def _out_of(failure: list[BaseException], index: int) -> BaseException | None:
+    try:
+        return failure.pop(index)
+    except IndexError:  # the other side has it
+        return None

@@ -125,6 +125,8 @@ async def serve_wsgi(
     finally:
         desk.watchkeeper.remove(feed)
         outlet.close()
+        if outcome is not _COMPLETED and (untaken := outlet.untaken()) is not None:
+            run.untold(untaken)
         feed.close()
         if run.piece is not None:
             run.piece.close()

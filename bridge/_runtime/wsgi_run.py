@@ -18,7 +18,7 @@ from bridge._runtime.request_log import log_request
 from bridge._runtime.sendfile import FilePiece, FileWrapper, file_piece
 from bridge._runtime.worker import Job
 from bridge._runtime.wsgi_host import WSGIHost
-from bridge.errors import AppProtocolError, AppTypeError, ClientDisconnected
+from bridge.errors import AppProtocolError, AppTypeError, Overloaded
 from bridge.types import Environ, ExcInfo, Write, WSGIApp
 
 __all__ = ["Part", "WSGIRun", "serves"]
@@ -255,7 +255,7 @@ class WSGIRun:
         if self.outlet.closed:
             if self.piece is not None:
                 self.piece.close()  # nobody takes it any more
-            self._untold(exc)
+            self.untold(exc)
             return
         if self._cycle.done:
             self.log(logging.ERROR, "failed after its response was complete", exc)
@@ -265,14 +265,12 @@ class WSGIRun:
             wrapped = AppProtocolError(f"the WSGI app {self.host.name} raised {type(exc).__name__}")
             wrapped.__cause__ = exc
             exc = wrapped
-        try:
-            self.outlet.fail(exc)
-        except ClientDisconnected:  # the loop was closed while the task waited
-            self._untold(exc)
+        if not self.outlet.fail(exc):
+            self.untold(exc)
 
-    def _untold(self, exc: BaseException) -> None:
-        """Log what no server hears of, unless it only says that the client left."""
-        if not isinstance(exc, OSError):
+    def untold(self, exc: BaseException) -> None:
+        """Log what no server hears of, unless it only says that the client left, or that no thread came."""
+        if not isinstance(exc, (OSError, Overloaded)):
             self.log(logging.ERROR, "failed after its client had left", exc)
 
     def _warn_excess(self) -> None:

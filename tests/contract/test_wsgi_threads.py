@@ -282,6 +282,78 @@ async def test_a_thread_that_waits_for_a_stalled_send_is_free_after_a_cancellati
     assert (task.cancelled(), blocks.closed) == (True, 1)
 
 
+async def _lose_by_disconnect_in_send(exchange: Exchange, task: asyncio.Task[Any]) -> None:
+    assert exchange.send_gate is not None
+    exchange.disconnect()
+    for _ in range(10):
+        await asyncio.sleep(0)  # what watches the client hears of it, and has its turn
+    exchange.send_gate.set()
+    await task
+
+
+async def _lose_by_send_error_in_send(exchange: Exchange, task: asyncio.Task[Any]) -> None:
+    assert exchange.send_gate is not None
+    exchange.send_error = ConnectionResetError("gone")
+    exchange.send_gate.set()
+    with pytest.raises(ConnectionResetError):
+        await task
+
+
+async def _lose_by_stall(exchange: Exchange, task: asyncio.Task[Any]) -> None:
+    await task
+
+
+@pytest.mark.spec("W-63", "AA-12", "AA-13", "SEC-34")
+@pytest.mark.parametrize(
+    ("lose", "send_timeout"),
+    [
+        (_lose_by_disconnect_in_send, None),
+        (_lose_by_cancel, None),
+        (_lose_by_send_error_in_send, None),
+        (_lose_by_stall, 0.2),
+    ],
+    ids=["disconnect", "cancel", "send error", "stall"],
+)
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [(ValueError("of the app"), 1), (SystemExit(3), 1), (ConnectionResetError("gone"), 0)],
+    ids=["error", "exit", "gone"],
+)
+async def test_an_error_whose_turn_never_comes_is_logged_once(
+    error: BaseException,
+    logged: int,
+    lose: Callable[[Exchange, asyncio.Task[Any]], Any],
+    send_timeout: float | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The server still sends the block before it, and then there is nobody to raise it to."""
+    failed = threading.Event()
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        start_response("200 OK", [TEXT])
+        yield b"x"
+        raise error
+
+    async def hold_the_block(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            exchange.send_gate = asyncio.Event()
+            begun.set()
+
+    adapter = WSGIToASGI(app, threads=1, after_request=failed.set, send_timeout=send_timeout)
+    begun, exchange = asyncio.Event(), Exchange()
+    exchange.on_send = hold_the_block
+    task = asyncio.create_task(exchange.run(adapter, http_scope()))
+    async with asyncio.timeout(10):
+        await begun.wait()
+    assert await happened(failed)
+
+    await lose(exchange, task)
+
+    await asyncio.to_thread(adapter.close)
+    causes = [record.exc_info[1] for record in caplog.records if record.exc_info]
+    assert [error in (cause, cause and cause.__cause__) for cause in causes] == [True] * logged
+
+
 @pytest.mark.spec("AA-12", "D-07")
 async def test_a_started_response_is_watched_even_where_the_client_expects_a_continue() -> None:
     blocks = Blocks(endless())
