@@ -87,6 +87,9 @@ class ASGICall:
     def leave(self) -> None:
         """Tell the app that the exchange is over; end it if it does not care. On the loop only."""
         self._over.set()
+        if self._error is not None:
+            error, self._error = self._error, ClientDisconnected()
+            self._tell(error)
         task = self._task
         if task is None or task.done() or self._cycle.done:
             return
@@ -102,7 +105,10 @@ class ASGICall:
         if block is not None:
             return block, not self._cycle.done
         if self._error is not None:
-            raise self._error
+            try:
+                raise self._error
+            finally:
+                self._error = None  # it is told
         raise AppProtocolError(f"{name_of(self._app)} returned before its response was complete")
 
     # ------------------------------------------------------------ in the app's task
@@ -119,23 +125,27 @@ class ASGICall:
         if self._over.is_set():
             # Not kept: its traceback holds the app's generators, which close when nothing holds them.
             self._error = ClientDisconnected()
-            if not means_gone(exc):
-                log_request(
-                    _log,
-                    logging.ERROR,
-                    "failed after its exchange was over",
-                    app=name_of(self._app),
-                    method=self._scope["method"],
-                    path=str(self._scope.get("path", "")),
-                    state=self._cycle.state.name.lower(),
-                    error=exc,
-                )
+            self._tell(exc)
             traceback.clear_frames(exc.__traceback__)  # the app may keep it
         elif isinstance(exc, Exception):
             self._error = exc
         else:
             self._error = AppProtocolError(f"the ASGI app {name_of(self._app)} raised {type(exc).__name__}")
             self._error.__cause__ = exc
+
+    def _tell(self, error: BaseException) -> None:
+        """Log what nobody is there to have raised, unless it only says that the client left."""
+        if not means_gone(error):
+            log_request(
+                _log,
+                logging.ERROR,
+                "failed after its exchange was over",
+                app=name_of(self._app),
+                method=self._scope["method"],
+                path=str(self._scope.get("path", "")),
+                state=self._cycle.state.name.lower(),
+                error=error,
+            )
 
     async def _receive(self) -> Message:
         if not self._body_done:

@@ -226,6 +226,7 @@ class ASGIRun:
     def disconnect(self) -> None:
         """The client has gone: `receive()` says so, and then `send()` raises."""
         if self._body.over:
+            self._tell_untaken()
             return
         self._response.lost()
         if self.task is not None and self._cancel_timeout is not None:
@@ -233,6 +234,14 @@ class ASGIRun:
             self.task.add_done_callback(
                 lambda _: handle.cancel()
             )  # it would keep all of the request till then
+
+    def _tell_untaken(self) -> None:
+        """Log the error that the app ended with while the server wrote, and whose turn never came."""
+        inlet = self._inlet
+        while not inlet.empty:  # its thread has left: nobody else takes
+            item = inlet.get()
+            if isinstance(item, BaseException) and not means_gone(item):
+                self._response.log(logging.WARNING, "failed after its client had left", item)
 
     def _returned(self) -> None:
         cycle = self._response.cycle

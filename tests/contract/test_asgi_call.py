@@ -79,3 +79,33 @@ async def test_the_generators_of_an_app_that_keeps_its_own_error_are_closed(no_g
     async with asyncio.timeout(WAIT_SECONDS):
         await closed.wait()
     assert len(kept) == 1
+
+
+@pytest.mark.spec("A-33", "SEC-34")
+@pytest.mark.parametrize("taken", [False, True], ids=["untaken", "taken"])
+async def test_an_error_that_nobody_asks_for_any_more_is_logged_and_one_that_is_raised_is_not(
+    taken: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    error, ended = ValueError("of the app"), asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await send(start())
+            await send(body(b"x", more=True))
+            raise error
+        finally:
+            ended.set()
+
+    call = ASGICall(app, http_scope(), nothing)
+    await call.start()
+    async with asyncio.timeout(WAIT_SECONDS):
+        await ended.wait()
+    await asyncio.sleep(0)
+
+    if taken:
+        with pytest.raises(ValueError, match="of the app"):
+            await anext(call.blocks())
+    call.leave()
+
+    logged = [record.exc_info[1] for record in caplog.records if record.exc_info]
+    assert logged == ([] if taken else [error])

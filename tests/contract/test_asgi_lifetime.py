@@ -478,6 +478,33 @@ def test_a_task_of_an_app_that_exits_does_not_end_the_loop(
     assert kind.__name__ in caplog.text
 
 
+@pytest.mark.spec("A-33", "A-41", "SEC-34")
+def test_an_error_that_comes_while_the_server_writes_to_a_lost_client_is_logged_once(
+    loop_thread: LoopThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    error = ValueError("of the app")
+    go_on = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        await send(body(b"one", more=True))
+        await go_on.wait()
+        raise error
+
+    adapter = bridged(app, loop_thread=loop_thread)
+    blocks = open_response(adapter)
+    next(blocks)  # the server writes it
+    loop_thread.start().loop.call_soon_threadsafe(go_on.set)
+    while tasks_of(loop_thread):
+        pass
+
+    blocks.close()  # its write failed
+
+    adapter.close()
+    tasks_of(loop_thread)  # what was posted has been called
+    assert [record.exc_info[1] for record in caplog.records if record.exc_info] == [error]
+
+
 # ---------------------------------------------------------------- many requests, one loop
 
 
