@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from bridge._protocol.head import Head, head_from_asgi
 from bridge._protocol.response import ResponseCycle, block_of
-from bridge._runtime.app_errors import means_gone, raise_gone
+from bridge._runtime.app_errors import Loss, means_gone
 from bridge._runtime.changes import Changes
 from bridge._runtime.naming import name_of
 from bridge._runtime.request_log import log_request
@@ -49,7 +49,7 @@ class ASGICall:
         self._error: BaseException | None = None
         self._changed = Changes()
         self._over = asyncio.Event()  # the exchange, as the app sees it through receive()
-        self._listens = False  # by receive(), to the end of the exchange
+        self._loss = Loss(heard=False)
         self._returned = False
         self._task: asyncio.Task[None] | None = None
 
@@ -152,7 +152,7 @@ class ASGICall:
             block, more = await self._read()
             self._body_done = not more
             return {"type": "http.request", "body": block, "more_body": more}
-        self._listens = True
+        self._loss.heard = True
         await self._over.wait()
         return {"type": "http.disconnect"}
 
@@ -173,7 +173,8 @@ class ASGICall:
         while self._block is not None and not self._over.is_set():
             await self._changed.next()
         if self._over.is_set():
-            await raise_gone(heard=self._listens)
+            await self._loss.at_send()
+            return
         self._take(block, more=message.get("more_body", False))
 
     def _take(self, block: bytes, *, more: bool) -> None:

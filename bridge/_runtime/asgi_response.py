@@ -12,7 +12,7 @@ from bridge._protocol.response import ResponseCycle, block_of
 from bridge._protocol.response_headers import native_from_raw_headers
 from bridge._protocol.sendfile import PATHSEND
 from bridge._protocol.trailers import TRAILERS, TrailersCycle, asked_for
-from bridge._runtime.app_errors import raise_gone
+from bridge._runtime.app_errors import Loss
 from bridge._runtime.asgi_body import ASGIBody, Ask
 from bridge._runtime.crossing import BLOCK_OVERHEAD_BYTES
 from bridge._runtime.inlet import Inlet
@@ -56,15 +56,14 @@ class ASGIResponse:
         "_body",
         "_environ",
         "_files",
-        "_heard",
         "_hints",
         "_inlet",
+        "_loss",
         "_method",
         "_name",
         "_scope",
         "_trailers",
         "cycle",
-        "gone",
     )
 
     def __init__(self, name: str, scope: Scope, environ: Environ, inlet: Inlet[Item], body: ASGIBody) -> None:
@@ -79,13 +78,16 @@ class ASGIResponse:
         self._files = PATHSEND in extensions
         self._trailers = TrailersCycle() if TRAILERS in extensions else None
         self.cycle = ResponseCycle()
-        self._heard = False
-        self.gone = False
+        self._loss: Loss | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left before the response was complete."""
+        return self._loss is not None
 
     def lost(self) -> None:
         """Take note that the client has gone: `receive()` says so, and then `send()` raises."""
-        self.gone = True
-        self._heard = self._body.awaited
+        self._loss = Loss(heard=self._body.awaited)
         # In this order: a framework that hears of it by receive() closes its generators at once, one that
         # only hears send() raise may take seconds.
         self._body.end()
@@ -93,8 +95,9 @@ class ASGIResponse:
 
     async def send(self, message: Message) -> None:
         """ASGI www "Response Start", "Response Body"."""
-        if self.gone:
-            await raise_gone(heard=self._heard)
+        if self._loss is not None:
+            await self._loss.at_send()
+            return
         kind = message.get("type")
         cycle = self.cycle
         if kind == "http.response.body":
@@ -157,8 +160,8 @@ class ASGIResponse:
 
     async def _wait_for_room(self) -> None:
         await self._inlet.room()
-        if self.gone:
-            await raise_gone(heard=self._heard)
+        if self._loss is not None:
+            await self._loss.at_send()
 
     def _send_trailers(self, message: Message, trailers: TrailersCycle) -> None:
         """ASGI extensions "HTTP Trailers": they end the response; whoever did not ask gets none (H-23)."""

@@ -54,6 +54,34 @@ async def test_an_app_that_listens_can_cancel_its_sender_before_its_send_raises(
 
 
 @pytest.mark.spec("A-33", "SEC-22")
+async def test_the_sender_of_an_app_that_listens_is_cancelled_where_it_waits_itself() -> None:
+    at: list[str] = []
+    ended = asyncio.Event()
+
+    async def stream(send: Send) -> None:
+        await send(start())
+        for place in ("first", "second", "third"):  # two are taken, and one waits until the client leaves
+            at.append(place)
+            await send(body(b"x", more=True))
+        at.append("view")
+        await asyncio.get_running_loop().create_future()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        tasks = [asyncio.ensure_future(receive()), asyncio.ensure_future(stream(send))]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        tasks[1].cancel()
+        await asyncio.wait(tasks)
+        ended.set()
+
+    await begin_and_leave(ASGICall(app, http_scope(), nothing))
+
+    async with asyncio.timeout(WAIT_SECONDS):
+        await ended.wait()
+    assert at[-1] == "view"
+
+
+@pytest.mark.spec("A-33", "SEC-22")
 async def test_the_generators_of_an_app_that_keeps_its_own_error_are_closed(no_gc: None) -> None:
     closed, kept = asyncio.Event(), []
 

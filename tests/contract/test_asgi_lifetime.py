@@ -17,6 +17,7 @@ import uvloop
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from bridge import ASGIToWSGI, Site
+from bridge._runtime.crossing import HIGH_WATER_BYTES
 from bridge._runtime.loop import LoopThread
 from bridge._runtime.mailbox import Mailbox
 from bridge.errors import AppProtocolError, BridgeError
@@ -158,6 +159,36 @@ def test_an_app_that_listens_can_cancel_its_sender_before_its_send_raises() -> N
         assert ended.wait(WAIT_SECONDS)
 
     assert ends == ["CancelledError"] * 5
+
+
+@pytest.mark.spec("A-33", "SEC-22")
+def test_the_sender_of_an_app_that_listens_is_cancelled_where_it_waits_itself() -> None:
+    """Cancelled within `send()`, Django left the generator of the view open until a collection."""
+    at: list[str] = []
+    ended = threading.Event()
+
+    async def stream(send: Send) -> None:
+        await send(start())
+        await send(body(b"one", more=True))
+        at.append("send")
+        await send(body(b"x" * HIGH_WATER_BYTES, more=True))  # waits for room until the client leaves
+        at.append("view")
+        await asyncio.get_running_loop().create_future()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        tasks = [asyncio.ensure_future(receive()), asyncio.ensure_future(stream(send))]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        tasks[1].cancel()
+        await asyncio.wait(tasks)
+        ended.set()
+
+    blocks = open_response(bridged(app))
+    next(blocks)
+    blocks.close()
+
+    assert ended.wait(WAIT_SECONDS)
+    assert at == ["send", "view"]
 
 
 @pytest.mark.spec("A-31")
