@@ -9,7 +9,7 @@ from bridge import ASGIToWSGI
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from bridge.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,6 +32,15 @@ def start(status: int = 200, *headers: tuple[bytes, bytes]) -> Message:
 def body(data: bytes = b"", *, more: bool = False) -> Message:
     """Build an event with a piece of the response body."""
     return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+async def cancel_when_told(receive: Receive, sender: Coroutine[Any, Any, None]) -> None:
+    """Do as Django's handler (5.2): run what sends, and cancel it when `receive()` tells of the loss."""
+    tasks = [asyncio.ensure_future(receive()), asyncio.ensure_future(sender)]
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    assert done == {tasks[0]}
+    tasks[1].cancel()
+    await asyncio.wait(tasks)
 
 
 def sending(*events: Message) -> ASGIApp:

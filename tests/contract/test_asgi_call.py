@@ -9,7 +9,7 @@ import pytest
 
 from bridge._runtime.asgi_call import ASGICall
 from bridge.types import Receive, Scope, Send
-from tests.contract.asgi_specimens import WAIT_SECONDS, body, start
+from tests.contract.asgi_specimens import WAIT_SECONDS, body, cancel_when_told, start
 from tests.support.asgi import http_scope
 
 
@@ -40,10 +40,7 @@ async def test_an_app_that_listens_can_cancel_its_sender_before_its_send_raises(
                 raise
 
         await receive()
-        tasks = [asyncio.ensure_future(receive()), asyncio.ensure_future(stream())]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        tasks[1].cancel()
-        await asyncio.wait(tasks)
+        await cancel_when_told(receive, stream())
         ended.set()
 
     await begin_and_leave(ASGICall(app, http_scope(), nothing))
@@ -68,10 +65,7 @@ async def test_the_sender_of_an_app_that_listens_is_cancelled_where_it_waits_its
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
-        tasks = [asyncio.ensure_future(receive()), asyncio.ensure_future(stream(send))]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        tasks[1].cancel()
-        await asyncio.wait(tasks)
+        await cancel_when_told(receive, stream(send))
         ended.set()
 
     await begin_and_leave(ASGICall(app, http_scope(), nothing))

@@ -25,6 +25,7 @@ from tests.contract.asgi_specimens import (
     WAIT_SECONDS,
     body,
     bridged,
+    cancel_when_told,
     hello,
     late_error,
     reached,
@@ -144,11 +145,7 @@ def test_an_app_that_listens_can_cancel_its_sender_before_its_send_raises() -> N
                 raise
 
         await receive()
-        tasks = [asyncio.ensure_future(receive()), asyncio.ensure_future(stream())]
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        assert done == {tasks[0]}
-        tasks[1].cancel()
-        await asyncio.wait(tasks)
+        await cancel_when_told(receive, stream())
         ended.set()
 
     for _ in range(5):
@@ -177,10 +174,7 @@ def test_the_sender_of_an_app_that_listens_is_cancelled_where_it_waits_itself() 
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
-        tasks = [asyncio.ensure_future(receive()), asyncio.ensure_future(stream(send))]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        tasks[1].cancel()
-        await asyncio.wait(tasks)
+        await cancel_when_told(receive, stream(send))
         ended.set()
 
     blocks = open_response(bridged(app))
@@ -526,8 +520,9 @@ def test_an_error_that_comes_while_the_server_writes_to_a_lost_client_is_logged_
     blocks = open_response(adapter)
     next(blocks)  # the server writes it
     loop_thread.start().loop.call_soon_threadsafe(go_on.set)
-    while tasks_of(loop_thread):
-        pass
+    end = time.monotonic() + WAIT_SECONDS
+    while tasks_of(loop_thread):  # each look is a turn of the loop
+        assert time.monotonic() < end
 
     blocks.close()  # its write failed
 
